@@ -4,7 +4,7 @@
 use std::{panic, process, time::Duration};
 
 use lambda_http::{Body, Request, Response};
-use tidemark_aws::{Context, Environment, entry, telemetry};
+use tidemark_aws::{Context, Environment, entry, media::Media, telemetry};
 
 /// More bytes than Lambda accepts in a response.
 const TOO_LARGE_BYTES: usize = 7 << 20;
@@ -16,8 +16,8 @@ async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     abort_on_panic();
     let environment = Environment::read()?;
-    let context = environment.context()?.with_media(environment.media()?);
-    entry::run(async |request: Request| response(&context, request).await).await
+    let (context, media) = (environment.context()?, environment.media()?);
+    entry::run(async |request: Request| response(&context, &media, request).await).await
 }
 
 /// Aborts the process on a panic, as the release profile does: cargo-lambda builds with `panic =
@@ -30,7 +30,7 @@ fn abort_on_panic() {
     }));
 }
 
-async fn response(context: &Context, request: Request) -> Response<Body> {
+async fn response(context: &Context, media: &Media, request: Request) -> Response<Body> {
     let fault = request
         .headers()
         .get("x-fault")
@@ -39,14 +39,18 @@ async fn response(context: &Context, request: Request) -> Response<Body> {
         .to_owned();
 
     match fault.as_str() {
-        "panic" => panics_in_the_middle(context, request).await,
+        "panic" => panics_in_the_middle(context, media, request).await,
         "too large" => Response::new(Body::from("x".repeat(TOO_LARGE_BYTES))),
-        _ => tidemark_push::handle(context, request).await,
+        _ => tidemark_push::handle(context, media, request).await,
     }
 }
 
-async fn panics_in_the_middle(context: &Context, request: Request) -> Response<Body> {
-    match tokio::time::timeout(MIDDLE, tidemark_push::handle(context, request)).await {
+async fn panics_in_the_middle(
+    context: &Context,
+    media: &Media,
+    request: Request,
+) -> Response<Body> {
+    match tokio::time::timeout(MIDDLE, tidemark_push::handle(context, media, request)).await {
         Ok(response) => response,
         Err(_) => panic!("in the middle of a push"),
     }

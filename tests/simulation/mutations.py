@@ -55,8 +55,8 @@ def pattern(code):
     return re.compile(found)
 
 
-PULL, CURSOR = "functions/pull/src/lib.rs", "functions/pull/src/cursor.rs"
-PUSH = "functions/push/src/lib.rs"
+PULL, CURSOR = "common/app/src/pull.rs", "common/app/src/pull/cursor/take.rs"
+PUSH = "common/app/src/push.rs"
 CHANGES, RESOURCES = "common/aws/src/tables/changes.rs", "common/aws/src/tables/resources.rs"
 PLAN, PAGE = "common/core/src/rules/sequence/plan.rs", "common/core/src/rules/pull/page.rs"
 CLIENT = "tests/simulation/src/client.rs"
@@ -66,7 +66,7 @@ FOLD_APPLY, FOLD_RESULTS = "common/core/src/rules/push/fold/apply.rs", "common/c
 
 # The response to a retried batch contains the server state at the time of the conflict instead of the current state.
 WHAT_STOOD = (
-    "functions/push/src/repeat.rs",
+    "common/app/src/push/repeat.rs",
     "        response::complete_repeated(result, current, resolution);\n",
     """        let _ = (current, resolution);
         let Some(id) = &result.conflict_id else { continue };
@@ -113,15 +113,14 @@ MUTATIONS = {
     )),
     "push-token-at-head": Mutation((
         PUSH,
-        "    let server_sync_token = response::sync_token_with(push.client_sync_token.as_deref(), delivered_versions, processed_at);\n",
-        """    let _ = delivered_versions;
-    let scopes: Vec<_> = principal.pulled_channels().iter().map(|channel| principal.scope(channel)).collect();
+        "    let server_sync_token = sync_token_with(request.client_sync_token.as_deref(), response::delivered_versions(&results, &keys), processed_at);\n",
+        """    let scopes: Vec<_> = principal.pulled_channels().iter().map(|channel| principal.scope(channel)).collect();
     let heads = context.tables.changes.heads(&scopes).await?;
     let channels = scopes.into_iter().zip(heads).map(|(scope, head)| {
         let position = tidemark_core::rules::sequence::plan::log_end(head.as_ref());
-        (scope.channel, tidemark_core::wire::token::Progress::log(position, now))
+        (scope.channel, tidemark_core::model::token::Progress::log(position, submission.now))
     });
-    let server_sync_token = tidemark_core::wire::token::Token { channels: channels.collect() }.encode();
+    let server_sync_token = tidemark_core::model::token::Token { channels: channels.collect() }.encode();
 """,
     )),
     "ledger-dropped": Mutation((
@@ -164,14 +163,14 @@ MUTATIONS = {
         "    if false && own_run {\n",
     )),
     "base-version-ignored": Mutation((
-        "common/core/src/rules/push/intake/raw_item.rs",
-        "            base_version,\n            references:",
-        "            base_version: None,\n            references:",
+        "common/core/src/rules/push/intake/parsed_item.rs",
+        "        base_version,\n        references:",
+        "        base_version: None,\n        references:",
     )),
     "dedupe-by-batch-only": Mutation((
         EVALUATE,
         """        (_, Some(resource)) => match resource.edits.find(edit.id) {
-            Some(applied) => EditOutcome::Remembered(applied),
+            Some(applied) => Evaluation::Remembered(applied),
             None => evaluate_change(edit, resource, payload, author, rules),
         },""",
         "        (_, Some(resource)) => evaluate_change(edit, resource, payload, author, rules),",
@@ -202,7 +201,7 @@ MUTATIONS = {
 """,
     )),
     "unique-key-freed-too-early": Mutation((
-        "common/app/src/push/batch/commit.rs",
+        "common/app/src/push/batch/commit/transaction.rs",
         "        let mut items = tables.unique_keys.transaction_items(&decision.unique, &group.key)?;\n",
         """        let (mut frees, mut claims) = (decision.unique.clone(), decision.unique.clone());
         (frees.claims, claims.frees) = (Default::default(), Default::default());
@@ -219,7 +218,7 @@ MUTATIONS = {
         "    decision.policy_conflict.is_some()\n",
     )),
     "what-policies-store-not-echoed": Mutation((
-        "common/aws/src/stream.rs",
+        "common/aws/src/stream/decode.rs",
         "        echo_to_author: resource.run.echo_to_author,\n",
         "        echo_to_author: false,\n",
     )),
@@ -230,12 +229,15 @@ MUTATIONS = {
     )),
     "failed-records-not-given-back": Mutation((
         "functions/changelog/src/lib.rs",
-        "    batch_item_failures(failed)\n",
-        "    batch_item_failures(failed.into_iter().take(0))\n",
+        "    let work = sequence::sequence(context, dead_letters, records, deadline);\n",
+        """    let work = async {
+        sequence::sequence(context, dead_letters, records, deadline).await.into_iter().take(0).collect()
+    };
+""",
     )),
     "conflict-not-kept": Mutation((
         "common/app/src/push/batch/commit.rs",
-        "        Box::pin(self.record(round, outcomes)).await\n",
+        "        Box::pin(self.record_conflicts(round, outcomes)).await\n",
         "        Ok(outcomes)\n",
     )),
     # Rules for clients that earlier versions of docs/protocol.md, *Writing a client*, lacked.
@@ -267,7 +269,7 @@ MUTATIONS = {
     )),
     "deleted-since-not-told": Mutation((
         FOLD_RESULTS,
-        "        response.server_payload_omitted |= is_gone;\n",
+        "        result.server_payload_omitted |= is_gone;\n",
         "        let _ = is_gone;\n",
     )),
     "incomplete-copy-takes-the-token": Mutation((
@@ -310,7 +312,7 @@ def find(tree, name):
         environment.setdefault("CARGO_TARGET_DIR", str(Path.home() / ".cache" / "tidemark" / "mutations"))
         environment["CARGO_INCREMENTAL"] = "1"  # few crates change between mutations
         # The workspace's crates are rebuilt for each mutation. Little optimization suffices: they take little of the run time.
-        ours = ["core", "aws", "ack", "batches", "changelog", "conflicts", "notify", "presign", "pull", "push", "resolve", "simulation"]
+        ours = ["core", "app", "aws", "ack", "admin", "batches", "changelog", "notify", "presign", "pull", "push", "resolve", "simulation"]
         quickly = [f"--config=profile.release.package.{name}.opt-level=1" for name in ["tidemark", *(f"tidemark-{it}" for it in ours)]]
         command = ["cargo", "run", *quickly, "--release", "--bin", "simulate", "--", "--seeds", str(SEEDS), "--no-shrinking"]
         run = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)

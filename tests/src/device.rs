@@ -1,10 +1,11 @@
-//! A device that follows the protocol: it keeps its sync token, keeps the higher version if it
-//! receives a resource twice, and replaces or drops the resources of a channel on `reset` or
-//! `revoked`.
+//! A device of the system tests: it sends the items that a test gives it, and applies the pages
+//! that it pulls with the reference client.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tidemark_client::{BatchBounds, Client, EditContent, Options, PushResponse, ResourceName};
+use tidemark_core::model::result::ItemResult;
 
 use crate::{ApiResponse, Stack};
 
@@ -15,13 +16,11 @@ pub struct Device<'a> {
     pub token: String,
     /// The id of the device.
     pub device_id: String,
-    /// The sync token for the next pull; `null` before the first pull.
-    pub since: Value,
-    /// The copies, by channel, type and id.
-    pub rows: BTreeMap<(String, String, String), DeviceCopy>,
     /// Number of resets of channels that the device had already begun to pull.
     pub resets: usize,
-    begun: BTreeSet<String>,
+    /// The client with the pulled state. It requests no own changes, so that a test sees which of
+    /// them the server delivers by default.
+    pub client: Client,
 }
 
 /// The copy of a resource on a device.
@@ -40,11 +39,20 @@ impl<'a> Device<'a> {
             stack,
             token,
             device_id: device_id.to_owned(),
-            since: Value::Null,
-            rows: BTreeMap::new(),
             resets: 0,
-            begun: BTreeSet::new(),
+            client: Client::with_options(device_id, Options::EARLIEST),
         }
+    }
+
+    /// Returns the sync token for the next pull; `null` before the first pull.
+    pub fn since(&self) -> Value {
+        self.client.sync_token().into()
+    }
+
+    /// Replaces the sync token for the next pull.
+    pub fn set_since(&mut self, token: &Value) {
+        self.client
+            .set_sync_token(token.as_str().map(str::to_owned));
     }
 
     /// Pushes these items and returns the response.
@@ -56,7 +64,7 @@ impl<'a> Device<'a> {
 
     /// Returns the body of a push of these items.
     pub fn body(&self, items: &Value) -> Value {
-        json!({"device_id": self.device_id, "client_sync_token": self.since, "items": items})
+        json!({"device_id": self.device_id, "client_sync_token": self.since(), "items": items})
     }
 
     /// Pushes items and returns their results.
@@ -81,11 +89,15 @@ impl<'a> Device<'a> {
 
     /// Pulls one page, applies it and returns it.
     pub async fn pull_page(&mut self, limit: usize) -> Value {
-        let request =
-            json!({"since_token": self.since, "device_id": self.device_id, "limit": limit});
+        let mut request: Value = serde_json::from_str(&self.client.pull_request(limit)).unwrap();
+        request["device_id"] = self.device_id.as_str().into();
         let response = self.stack.post("sync/pull", &self.token, &request).await;
         let page = response.ok();
-        self.apply(&page);
+
+        let applied = self
+            .client
+            .apply_page(serde_json::from_str(&response.text).unwrap());
+        self.resets += applied.resets.len();
         page
     }
 
@@ -104,57 +116,50 @@ impl<'a> Device<'a> {
 
     /// Acknowledges everything that the device has applied.
     pub async fn ack(&self) -> ApiResponse {
-        self.stack
-            .post(
-                "sync/ack",
-                &self.token,
-                &json!({"ack_token": self.since, "device_id": self.device_id}),
-            )
-            .await
+        let body = json!({"ack_token": self.since(), "device_id": self.device_id});
+        self.stack.post("sync/ack", &self.token, &body).await
     }
 
-    fn apply(&mut self, page: &Value) {
-        self.begun
-            .retain(|channel| texts(&page["revoked"]).all(|revoked| revoked != *channel));
-        self.resets += texts(&page["reset"])
-            .filter(|channel| !self.begun.insert(channel.clone()))
-            .count();
+    /// Stores a resource that the device has created as version 1, like the response to its push.
+    pub fn store_created(&mut self, name: ResourceName, payload: &str) {
+        let id = name.id.as_str().to_owned();
+        let content = EditContent::Create(payload);
+        self.client.enqueue_edit(1, name, content).unwrap();
+        self.client.next_batch(&BatchBounds::default(), "created");
 
-        for channel in texts(&page["reset"]).chain(texts(&page["revoked"])) {
-            self.rows.retain(|(held, _, _), _| *held != channel);
-        }
+        let response = PushResponse {
+            batch_id: "created".into(),
+            processed_at: self.stack.now(),
+            server_sync_token: String::new(),
+            results: vec![ItemResult::ok(0, None, id, Some(1)).into()],
+        };
+        self.client.apply_push_response(&response).unwrap();
+    }
 
-        for change in page["changes"].as_array().unwrap() {
-            let text = |field: &str| change[field].as_str().unwrap().to_owned();
-            let version = change["server_version"].as_u64().unwrap();
-            let held = DeviceCopy {
-                server_version: version,
-                payload: change.get("payload").map(ToString::to_string),
-            };
-            let row = self
-                .rows
-                .entry((text("channel"), text("resource_type"), text("id")))
-                .or_insert_with(|| held.clone());
-            if row.server_version <= version {
-                *row = held;
-            }
-        }
-
-        self.since = page["next_token"].clone();
+    /// Returns the copies, by channel, type and id.
+    pub fn rows(&self) -> BTreeMap<(String, String, String), DeviceCopy> {
+        let held = self.client.copies().iter();
+        held.filter(|(_, copy)| copy.known > 0)
+            .map(|(name, copy)| {
+                let key = (
+                    name.channel.clone(),
+                    name.resource_type.clone(),
+                    name.id.as_str().to_owned(),
+                );
+                let copy = DeviceCopy {
+                    server_version: copy.known,
+                    payload: copy.payload.as_ref().map(|payload| payload.get().to_owned()),
+                };
+                (key, copy)
+            })
+            .collect()
     }
 
     /// Returns the copies that are not deleted, by resource id.
     pub fn live(&self) -> BTreeMap<String, DeviceCopy> {
-        let live = self.rows.iter().filter(|(_, held)| held.payload.is_some());
-        live.map(|((_, _, id), held)| (id.clone(), held.clone()))
+        let live = self.rows().into_iter();
+        live.filter(|(_, held)| held.payload.is_some())
+            .map(|((_, _, id), held)| (id, held))
             .collect()
     }
-}
-
-fn texts(list: &Value) -> impl Iterator<Item = String> {
-    list.as_array()
-        .cloned()
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|text| Some(text.as_str()?.to_owned()))
 }

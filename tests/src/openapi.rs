@@ -5,8 +5,10 @@
 mod check;
 mod examples;
 mod operations;
+mod rewrite;
 mod schemas;
 mod unions;
+mod wire_type;
 
 pub use check::{check, validator};
 pub use operations::{OPERATIONS, Operation, RequestBody};
@@ -16,7 +18,7 @@ use std::{collections::BTreeMap, sync::OnceLock};
 use serde_json::{Map, Value, json};
 use tidemark_core::wire::{problem::ProblemCode, routes::Route};
 
-use schemas::ExtraSchema;
+use wire_type::ExtraSchema;
 
 const DESCRIPTION: &str = "Devices push what they edited offline and pull what others changed. Requests and responses are \
 specified in docs/protocol.md, to whose sections (§) the descriptions refer; docs/errors.md explains each code.\n\nBodies may \
@@ -99,7 +101,7 @@ fn describe(operation: &Operation) -> Value {
     }
 
     if let Some(request) = operation.request.wire_type() {
-        let schema = schemas::reference(&request.name());
+        let schema = wire_type::reference(&request.name());
         let examples = examples::of(operation);
         let required = matches!(operation.request, RequestBody::Required(_));
         described["requestBody"] = json!({"required": required, "content": {"application/json": {"schema": schema, "examples": examples}}});
@@ -109,7 +111,7 @@ fn describe(operation: &Operation) -> Value {
 
 fn responses(operation: &Operation) -> Map<String, Value> {
     let (schema, examples) = (
-        schemas::reference(&operation.response.name()),
+        wire_type::reference(&operation.response.name()),
         examples::of_response(operation, 200),
     );
     let response = json!({"application/json": {"schema": schema, "examples": examples}});
@@ -142,7 +144,7 @@ fn rejection(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value
         "properties": {"code": {"type": "string", "enum": words}, "status": {"type": "integer", "enum": [status]}},
         "required": ["code", "status"],
     });
-    let schema = json!({"allOf": [schemas::reference(schemas::PROBLEM), narrowed]});
+    let schema = json!({"allOf": [wire_type::reference(schemas::PROBLEM), narrowed]});
     let content = json!({"schema": schema, "examples": examples::of_response(operation, status)});
     let mut rejection = json!({"description": described.join(" "), "content": {"application/problem+json": content}});
 

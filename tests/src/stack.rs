@@ -17,7 +17,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, value::RawValue};
 use tidemark::{
     auth::{self, Identity},
-    deployment::{self, Clients, StreamFunction},
+    deployment::{self, Clients, StreamConsumer, StreamFunction},
     engine::{
         Engine,
         http::{EngineClient, Hook, NoHook, dynamodb_client},
@@ -31,7 +31,7 @@ use tidemark::{
     template::Template,
     topic::{Topic, TopicClient, sns_client},
 };
-use tidemark_aws::{Clock, Context};
+use tidemark_aws::{Clock, Context, media::Media};
 
 use crate::{Device, permissions::Watch};
 
@@ -178,8 +178,8 @@ impl Stack {
             .unwrap()
             .into_iter()
             .map(|mapping| {
-                let function = self.context(&mapping.function, Arc::clone(&hook));
-                let function = deployment::stream_function(&mapping.function, function).unwrap();
+                let consumer = self.consumer(&mapping.function, Arc::clone(&hook));
+                let function = deployment::stream_function(&mapping.function, consumer).unwrap();
                 EventSourceMapping::new(self.engine.clone(), &mapping, function)
             });
         let mappings = tokio::sync::Mutex::new(mappings.collect());
@@ -211,6 +211,26 @@ impl Stack {
         self.context_over(function, hook)
     }
 
+    /// Returns the client of the media bucket of a function whose calls pass through `hook`. Its
+    /// calls are checked against the function's permissions.
+    pub fn media(&self, function: &str, hook: Arc<dyn Hook>) -> Media {
+        let hook = self.watch.over(function, hook);
+        let clients = clients(&self.engine, &self.store, &self.topic, function, hook);
+        let clock = clock(&self.clock_ms);
+        let (_, media) =
+            deployment::context_with_media(&self.template, function, clients, clock).unwrap();
+        media
+    }
+
+    /// Returns the dependencies of a function that consumes a stream, whose calls pass through
+    /// `hook`. Its calls are checked against the function's permissions.
+    pub fn consumer(&self, function: &str, hook: Arc<dyn Hook>) -> StreamConsumer {
+        let hook = self.watch.over(function, hook);
+        let clients = clients(&self.engine, &self.store, &self.topic, function, hook);
+        let clock = clock(&self.clock_ms);
+        deployment::stream_consumer(&self.template, function, clients, clock).unwrap()
+    }
+
     /// Returns the hook for calls that a function of this deployment makes from another process: it
     /// checks their permissions and then calls `hook`.
     pub fn watched(&self, function: &str, hook: Arc<dyn Hook>) -> Arc<dyn Hook> {
@@ -220,15 +240,7 @@ impl Stack {
     fn context_over(&self, function: &str, hook: Arc<dyn Hook>) -> Context {
         let clients = clients(&self.engine, &self.store, &self.topic, function, hook);
         let clock = clock(&self.clock_ms);
-        match function {
-            "changelog" | "notify" | "conflicts" => {
-                deployment::stream_context(&self.template, function, clients, clock).unwrap()
-            }
-            "batches" | "presign" | "push" => {
-                deployment::context_with_media(&self.template, function, clients, clock).unwrap()
-            }
-            _ => deployment::context(&self.template, function, clients.dynamodb, clock).unwrap(),
-        }
+        deployment::context(&self.template, function, clients.dynamodb, clock).unwrap()
     }
 
     /// Returns the current time of this deployment.

@@ -9,10 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tidemark::engine::http::CallFate;
-use tidemark_core::{
-    model::{channel::Channel, limits::GROUPS_MAX},
-    wire::token::Token,
-};
+use tidemark_core::model::{channel::Channel, limits::GROUPS_MAX, token::Token};
 use tidemark_tests::{ApiResponse, Device, Meter, Script, Stack, hooks::Moment};
 
 fn create(id: &str, channel: &str) -> Value {
@@ -37,7 +34,7 @@ async fn pulled(stack: &Stack, device: &mut Device<'_>, name: &str, channels: &[
     stack.settle().await;
     stack.advance(chrono::Duration::seconds(10));
     device.pull().await;
-    device.since.as_str().expect("a token").to_owned()
+    device.since().as_str().expect("a token").to_owned()
 }
 
 async fn ack(device: &Device<'_>, stack: &Stack, token: &str) -> ApiResponse {
@@ -84,7 +81,7 @@ async fn ack_records_all_channels_in_one_write() {
     );
     assert_eq!(
         response["acknowledged_at"],
-        tidemark_core::wire::timestamp(stack.now())
+        tidemark_core::model::time::timestamp(stack.now())
     );
     assert_eq!(
         positions(&stack).into_keys().collect::<Vec<_>>(),
@@ -278,11 +275,11 @@ async fn ack_applies_only_to_the_callers_device() {
     let before = stack.rows("devices");
 
     let ben = Device::new(&stack, stack.token("acme", "ben", &[], &[]), "phone");
-    ack(&ben, &stack, ana.since.as_str().expect("a token"))
+    ack(&ben, &stack, ana.since().as_str().expect("a token"))
         .await
         .ok();
     let stranger = Device::new(&stack, stack.token("umbrella", "ana", &[], &[]), "phone");
-    ack(&stranger, &stack, ana.since.as_str().expect("a token"))
+    ack(&stranger, &stack, ana.since().as_str().expect("a token"))
         .await
         .ok();
 

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, value::RawValue};
-use tidemark_core::model::pack::unpack;
+use tidemark_aws::tables::format::unpack;
 use tidemark_tests::{ApiResponse, Stack};
 
 /// The fields of an object, each as the text that was received.

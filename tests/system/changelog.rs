@@ -11,9 +11,9 @@ use tidemark_tests::{Device, Script, Stack, hooks::Moment, stack::stream_event};
 
 /// Runs the changelog function on these records and returns whether it reported no failures.
 async fn sequence(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> bool {
-    let context = stack.context("changelog", hook);
-    let response = tidemark_changelog::handle(&context, stream_event(records)).await;
-    response.is_ok_and(|response| response.batch_item_failures.is_empty())
+    let changelog = stack.consumer("changelog", hook);
+    let response = changelog.sequence(stream_event(records)).await;
+    response.batch_item_failures.is_empty()
 }
 
 /// Creates and updates up to three meters from one device, one stream record for each push, and
@@ -44,7 +44,7 @@ async fn assert_complete(stack: &Stack, mut follower: Device<'_>) {
     assert_eq!(follower.resets, 0);
     let mut fresh = stack.device("fresh", "tablet");
     fresh.pull().await;
-    assert!(!fresh.rows.is_empty());
+    assert!(!fresh.rows().is_empty());
     assert_eq!(follower.live(), fresh.live());
 }
 
@@ -197,7 +197,7 @@ async fn lagging_head_is_moved_by_next_invocation() {
             "reported in batchItemFailures"
         );
         follower.pull().await;
-        assert_eq!(follower.rows.len(), first, "a pull ends at the head");
+        assert_eq!(follower.rows().len(), first, "a pull ends at the head");
 
         assert!(
             sequence(&stack, &records[4..], Arc::new(NoHook)).await,
@@ -260,7 +260,7 @@ async fn gap_in_the_log_resets_the_channel() {
             let page = follower.pull_page(100).await;
             assert_eq!((&page["has_more"], page.get("reset")), (&json!(true), None));
             assert_eq!(
-                follower.rows.len(),
+                follower.rows().len(),
                 [0, 2, 3][lost],
                 "entries before the gap are delivered"
             );

@@ -57,8 +57,9 @@ async fn slow_push_returns_unavailable_with_retry_after() {
     let context = stack
         .context("push", slow(6))
         .with_random(Random::from_fn(|| 5));
+    let media = stack.media("push", slow(6));
     let began = Instant::now();
-    let response = ApiResponse::read(tidemark_push::handle(&context, request()).await);
+    let response = ApiResponse::read(tidemark_push::handle(&context, &media, request()).await);
     assert_eq!(
         (response.status, &response.json()["code"]),
         (503, &json!("unavailable")),
@@ -72,7 +73,9 @@ async fn slow_push_returns_unavailable_with_retry_after() {
     assert_eq!(began.elapsed().as_secs(), 17);
 
     let context = stack.context("push", slow(1));
-    let response = ApiResponse::read(tidemark_push::handle(&context, request()).await).ok();
+    let media = stack.media("push", slow(1));
+    let response = ApiResponse::read(tidemark_push::handle(&context, &media, request()).await);
+    let response = response.ok();
     assert_eq!(
         (
             &response["results"][0]["status"],
@@ -89,9 +92,8 @@ async fn sequence_slowly(stack: &Stack, records: &[Value]) -> Option<String> {
     event.context = lambda_context(stack);
 
     let began = Instant::now();
-    let response = tidemark_changelog::handle(&stack.context("changelog", slow(3)), event)
-        .await
-        .unwrap();
+    let changelog = stack.consumer("changelog", slow(3));
+    let response = changelog.sequence(event).await;
     assert!(
         began.elapsed() < Duration::from_secs(18),
         "{:?}",
@@ -159,17 +161,17 @@ async fn invocation_without_deadline_is_not_cut_off() {
         .push_one(json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}}))
         .await;
 
-    let context = stack.context("changelog", slow(30));
-    let response = tidemark_changelog::handle(&context, stream_event(&stack.stream_records()))
-        .await
-        .unwrap();
+    let changelog = stack.consumer("changelog", slow(30));
+    let response = changelog
+        .sequence(stream_event(&stack.stream_records()))
+        .await;
     assert!(response.batch_item_failures.is_empty());
 
-    let context = stack.context("changelog", Arc::new(NoHook));
+    let changelog = stack.consumer("changelog", Arc::new(NoHook));
     assert!(
-        tidemark_changelog::handle(&context, stream_event(&stack.stream_records()))
+        changelog
+            .sequence(stream_event(&stack.stream_records()))
             .await
-            .unwrap()
             .batch_item_failures
             .is_empty()
     );

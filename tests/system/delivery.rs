@@ -7,10 +7,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_app::delivery::is_delivered;
-use tidemark_core::{
-    model::{channel::Channel, resource::ResourceKey},
-    rules::delivery::AwaitedVersion,
-};
+use tidemark_core::{model::{channel::Channel, resource::ResourceKey}, rules::delivery::AwaitedVersion};
 use tidemark_tests::{Device, Stack};
 
 fn edit(id: &str, base: u64) -> Value {
@@ -26,7 +23,7 @@ async fn has(stack: &Stack, id: &str, server_version: u64, made_at: DateTime<Utc
         resource_type: "meter".into(),
         id: id.into(),
     };
-    let context = stack.parts("conflicts", Arc::new(NoHook));
+    let context = stack.parts("admin", Arc::new(NoHook));
     let awaited = AwaitedVersion {
         resource: &resource,
         server_version,
@@ -209,7 +206,7 @@ async fn position_beyond_log_end_delivers_nothing() {
     catch_up(&mut ana).await;
     // A second deployment with fewer changes, as after a restore.
     let restored = Stack::new();
-    let body = json!({"ack_token": ana.since, "device_id": "phone"});
+    let body = json!({"ack_token": ana.since(), "device_id": "phone"});
     restored.post("sync/ack", &ana.token, &body).await.ok();
     assert!(!has(&restored, "m", 1, made_at - Duration::days(9)).await);
 }
@@ -235,7 +232,7 @@ async fn delivery_after_snapshot_uses_its_start_position() {
         "the snapshot is not complete"
     );
 
-    while ana.rows.len() < 5 {
+    while ana.rows().len() < 5 {
         ana.pull_page(1).await;
     }
     catch_up(&mut ana).await;

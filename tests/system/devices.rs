@@ -3,7 +3,7 @@
 mod pages;
 
 use serde_json::{Value, json};
-use tidemark_core::wire::timestamp;
+use tidemark_core::model::time::timestamp;
 use tidemark_tests::{Device, Stack};
 
 fn create(id: &str, channel: &str) -> Value {
@@ -103,7 +103,7 @@ async fn device_reports_last_seen_and_app_version() {
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
     let first_seen = timestamp(stack.now());
-    let body = json!({"ack_token": ana.since, "device_id": "phone", "app_version": "4.2.0 (817)"});
+    let body = json!({"ack_token": ana.since(), "device_id": "phone", "app_version": "4.2.0 (817)"});
     stack.post("sync/ack", &ana.token, &body).await.ok();
     stack.advance(chrono::Duration::minutes(5));
     ana.pull().await;
@@ -233,7 +233,7 @@ async fn device_counts_its_open_conflicts() {
     // The device pulls before the resolution is in the log and acknowledges after it was made: the
     // log shows that the device does not have it.
     let mut phone = stack.device("ana", "phone");
-    phone.since = ana.since.clone();
+    phone.set_since(&ana.since());
     stack.advance(chrono::Duration::minutes(5));
     pull_and_ack(&mut phone).await;
     stack.settle().await;

@@ -58,16 +58,14 @@ async fn presigned_under(stack: &Stack, key: MediaKey) -> Value {
         content_length: PHOTO.len() as u64,
         sha256: None,
     };
-    let media = stack.parts("presign", Arc::new(NoHook)).media.unwrap();
+    let media = stack.media("presign", Arc::new(NoHook));
     serde_json::to_value(media.presign(&promise, stack.now()).await.unwrap()).unwrap()
 }
 
 /// Returns the keyring that authenticates the media keys of a deployment.
 fn keyring(stack: &Stack) -> Keyring {
     stack
-        .parts("presign", Arc::new(NoHook))
-        .media
-        .unwrap()
+        .media("presign", Arc::new(NoHook))
         .keyring()
         .clone()
 }

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack, device::DeviceCopy};
+use tidemark_client::ResourceName;
+use tidemark_tests::{Device, Stack};
 
 fn create(id: &str, payload: &str) -> Value {
     json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": payload}})
@@ -139,7 +140,7 @@ async fn own_change_returns_only_with_foreign_edits() {
     );
 
     // A snapshot always contains everything.
-    ana.since = Value::Null;
+    ana.set_since(&Value::Null);
     assert_eq!(ana.pull().await.len(), 3);
 }
 
@@ -303,7 +304,7 @@ async fn position_ahead_of_log_is_reset() {
     let restored = Stack::new();
     creates(&restored, 1, "restored").await;
     let mut moved = Device::new(&restored, ana.token.clone(), "phone");
-    (moved.since, moved.rows) = (ana.since.clone(), ana.rows.clone());
+    moved.client = ana.client.clone();
     assert_eq!(moved.pull_page(100).await["reset"], json!(["tenant"]));
     assert_eq!(moved.live().into_keys().collect::<Vec<_>>(), ["m-0000"]);
 }
@@ -316,11 +317,11 @@ async fn forbidden_channel_is_revoked_once() {
     let mut ana = Device::new(&stack, stack.token("acme", "ana", &[], &["north"]), "phone");
     assert_eq!(ana.push_one(task).await["status"], "ok");
     ana.pull().await;
-    assert_eq!(ana.rows.len(), 1);
+    assert_eq!(ana.rows().len(), 1);
     ana.token = stack.token("acme", "ana", &[], &[]);
     let page = ana.pull_page(100).await;
     assert_eq!(page["revoked"], json!(["group/north"]));
-    assert!(ana.rows.is_empty());
+    assert!(ana.rows().is_empty());
     assert_eq!(ana.pull_page(100).await.get("revoked"), None);
 }
 
@@ -377,13 +378,7 @@ async fn first_pull_after_delete_removes_own_resource() {
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "tablet"));
     let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-1", "at": 1}});
     assert_eq!(ana.push_one(create).await["status"], "ok");
-    ana.rows.insert(
-        ("tenant".into(), "meter".into(), "m-1".into()),
-        DeviceCopy {
-            server_version: 1,
-            payload: Some(r#"{"at":1}"#.into()),
-        },
-    );
+    ana.store_created(ResourceName::server("tenant", "meter", "m-1"), r#"{"at":1}"#);
 
     let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m-1"}});
     assert_eq!(ben.push_one(delete).await["status"], "ok");

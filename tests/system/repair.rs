@@ -8,7 +8,7 @@ mod reset;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use tidemark_core::rules::sequence::segment::Segment;
+use tidemark_aws::tables::changes::entries;
 use tidemark_tests::{Device, Stack};
 
 /// Returns an admin, who may write in every channel.
@@ -141,7 +141,7 @@ fn versions(stack: &Stack) -> Vec<u64> {
         let packed = BASE64_STANDARD
             .decode(row["entries"]["B"].as_str().expect("bytes"))
             .expect("base64");
-        Segment::unpack_entries(&packed).expect("entries")
+        entries::unpack(&packed).expect("entries")
     });
     entries.map(|entry| entry.server_version).collect()
 }

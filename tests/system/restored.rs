@@ -2,7 +2,7 @@
 //! with a copy of itself, receives the changes that it lacks.
 
 use serde_json::{Value, json};
-use tidemark_core::wire::token::Token;
+use tidemark_core::model::token::Token;
 use tidemark_tests::{Device, Stack};
 
 fn create(id: &str) -> Value {
@@ -14,10 +14,10 @@ fn create(id: &str) -> Value {
 async fn pull_unacknowledged(stack: &Stack, device: &mut Device<'_>, limit: usize) -> Vec<String> {
     let mut ids = Vec::new();
     loop {
-        let body = json!({"since_token": device.since, "device_id": device.device_id, "limit": limit, "own_changes": "unanswered"});
+        let body = json!({"since_token": device.since(), "device_id": device.device_id, "limit": limit, "own_changes": "unanswered"});
         let page = stack.post("sync/pull", &device.token, &body).await.ok();
         ids.extend(ids_of(page["changes"].as_array().expect("changes")));
-        device.since = page["next_token"].clone();
+        device.set_since(&page["next_token"]);
         if page["has_more"] == false {
             return ids;
         }
@@ -33,7 +33,7 @@ fn ids_of(changes: &[Value]) -> Vec<String> {
 
 /// Pushes items, and stores the token of the response as the documented push loop does.
 async fn push_and_store(device: &mut Device<'_>, items: Value) {
-    device.since = device.send(&items).await.ok()["server_sync_token"].clone();
+    device.set_since(&device.send(&items).await.ok()["server_sync_token"]);
 }
 
 fn has_receipts(token: &Value) -> bool {
@@ -48,9 +48,9 @@ async fn own_change_without_receipt_is_delivered() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     pull_unacknowledged(&stack, &mut ana, 100).await;
-    let backup = ana.since.clone();
+    let backup = ana.since();
     push_and_store(&mut ana, json!([create("a"), create("b")])).await;
-    assert!(has_receipts(&ana.since) && ana.since != backup);
+    assert!(has_receipts(&ana.since()) && ana.since() != backup);
     ana.push_one(create("lost-response")).await;
     stack.settle().await;
     assert_eq!(
@@ -58,14 +58,14 @@ async fn own_change_without_receipt_is_delivered() {
         ["lost-response"]
     );
     assert!(
-        !has_receipts(&ana.since),
+        !has_receipts(&ana.since()),
         "a change that was passed needs no receipt"
     );
     assert!(pull_unacknowledged(&stack, &mut ana, 100).await.is_empty());
 
     // The token is restored from the backup, and the changes return in pages of either size.
     for limit in [1, 100] {
-        ana.since = backup.clone();
+        ana.set_since(&backup);
         assert_eq!(
             pull_unacknowledged(&stack, &mut ana, limit).await,
             ["a", "b", "lost-response"]
@@ -130,12 +130,12 @@ async fn receipts_are_kept_until_changes_are_sequenced() {
     let item = json!([{"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1, "payload": {"id": "a"}}]);
     push_and_store(&mut ana, item).await;
     assert!(
-        has_receipts(&ana.since),
+        has_receipts(&ana.since()),
         "the receipt of an edit that changed nothing"
     );
     stack.advance(chrono::Duration::hours(25));
     pull_unacknowledged(&stack, &mut ana, 100).await;
-    assert!(!has_receipts(&ana.since));
+    assert!(!has_receipts(&ana.since()));
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn repeated_batch_returns_the_same_receipts() {
     let first = ana.push_batch("b-1", &items).await.ok();
     let again = ana.push_batch("b-1", &items).await.ok();
     assert_eq!(again["server_sync_token"], first["server_sync_token"]);
-    ana.since = again["server_sync_token"].clone();
+    ana.set_since(&again["server_sync_token"]);
     stack.settle().await;
     assert!(pull_unacknowledged(&stack, &mut ana, 100).await.is_empty());
 }
@@ -157,7 +157,7 @@ async fn device_copies_receive_each_others_changes() {
     let stack = Stack::new();
     let (mut one, mut other) = (stack.device("ana", "phone"), stack.device("ana", "phone"));
     pull_unacknowledged(&stack, &mut one, 100).await;
-    other.since = one.since.clone();
+    other.set_since(&one.since());
     // Both copies push in the same millisecond.
     push_and_store(&mut one, json!([create("a")])).await;
     push_and_store(&mut other, json!([create("b")])).await;
@@ -172,9 +172,9 @@ async fn channel_reset_drops_receipts() {
     let mut ana = stack.device("ana", "phone");
     // After a push before the first pull, the snapshot contains the created resource.
     push_and_store(&mut ana, json!([create("a")])).await;
-    assert!(has_receipts(&ana.since));
+    assert!(has_receipts(&ana.since()));
     assert_eq!(pull_unacknowledged(&stack, &mut ana, 100).await, ["a"]);
-    assert!(!has_receipts(&ana.since));
+    assert!(!has_receipts(&ana.since()));
 }
 
 #[tokio::test]
@@ -182,22 +182,22 @@ async fn acknowledged_own_changes_return_after_restore() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
-    let backup = ana.since.clone();
+    let backup = ana.since();
     ana.push(json!([create("a"), create("b")])).await;
     stack.settle().await;
     assert!(ana.pull().await.is_empty());
-    let newest = ana.since.clone();
+    let newest = ana.since();
 
-    ana.since = backup.clone();
+    ana.set_since(&backup);
     assert!(
         ana.pull().await.is_empty(),
         "no acknowledgement shows a later position"
     );
-    ana.since = newest;
+    ana.set_since(&newest);
     ana.ack().await.ok();
     assert!(ana.pull().await.is_empty());
     for limit in [1, 100] {
-        ana.since = backup.clone();
+        ana.set_since(&backup);
         let mut ids = Vec::new();
         for _ in 0..3 {
             ids.extend(ids_of(
@@ -210,7 +210,7 @@ async fn acknowledged_own_changes_return_after_restore() {
     }
     // For another device of the user these are not own changes.
     let mut tablet = stack.device("ana", "tablet");
-    tablet.since = backup;
+    tablet.set_since(&backup);
     assert_eq!(ids_of(&tablet.pull().await), ["a", "b"]);
 }
 
@@ -233,15 +233,15 @@ async fn old_token_format_is_accepted() {
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
     push_and_store(&mut ana, json!([create("a")])).await;
-    let (token, receipts) = Token::decode_with(ana.since.as_str().expect("text")).expect("a token");
+    let (token, receipts) = Token::decode_with(ana.since().as_str().expect("text")).expect("a token");
     assert!(!receipts.is_empty());
-    ana.since = token.encode().into();
+    ana.set_since(&token.encode().into());
     stack.settle().await;
     assert!(
         ana.pull().await.is_empty(),
         "own changes are sent only on request"
     );
-    ana.since = token.encode().into();
+    ana.set_since(&token.encode().into());
     assert_eq!(pull_unacknowledged(&stack, &mut ana, 100).await, ["a"]);
 }
 

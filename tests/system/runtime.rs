@@ -50,9 +50,9 @@ async fn start_changed(
 fn binary(function: &str) -> PathBuf {
     let built = match function {
         "ack" => env!("CARGO_BIN_EXE_lambda-ack"),
+        "admin" => env!("CARGO_BIN_EXE_lambda-admin"),
         "batches" => env!("CARGO_BIN_EXE_lambda-batches"),
         "changelog" => env!("CARGO_BIN_EXE_lambda-changelog"),
-        "conflicts" => env!("CARGO_BIN_EXE_lambda-conflicts"),
         "notify" => env!("CARGO_BIN_EXE_lambda-notify"),
         "presign" => env!("CARGO_BIN_EXE_lambda-presign"),
         "pull" => env!("CARGO_BIN_EXE_lambda-pull"),

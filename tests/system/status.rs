@@ -1,7 +1,7 @@
 //! The status, §7.2 of the protocol: what an admin sees of the change logs and of the dead letters.
 
 use serde_json::{Value, json};
-use tidemark_core::wire::timestamp;
+use tidemark_core::model::time::timestamp;
 use tidemark_tests::{Device, Stack};
 
 fn admin(stack: &Stack) -> Device<'_> {

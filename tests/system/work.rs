@@ -4,10 +4,7 @@
 mod routes;
 
 use serde_json::{Value, json, value::RawValue};
-use tidemark_core::model::{
-    limits::{DELIVERY_BYTES_MAX, PAGE_READ_BYTES_MAX, SEGMENT_BYTES_MAX},
-    work,
-};
+use tidemark_core::model::{limits::{DELIVERY_BYTES_MAX, PAGE_READ_BYTES_MAX, SEGMENT_BYTES_MAX}, work};
 use tidemark_tests::{Device, Stack};
 
 /// Bytes of a large payload.
@@ -48,9 +45,9 @@ async fn large_log(stack: &Stack) -> Device<'_> {
 /// Pulls to the end and returns the number of pages. No page unpacks more than the bound plus the
 /// segments that are read whole.
 async fn pull(device: &mut Device<'_>, start: &Value) -> usize {
-    device.since = start.clone();
+    device.set_since(start);
     for pages in 1..100 {
-        let before = device.since.clone();
+        let before = device.since();
 
         work::take();
         let page = device.pull_page(500).await;
@@ -63,7 +60,7 @@ async fn pull(device: &mut Device<'_>, start: &Value) -> usize {
         if page["has_more"] == false {
             return pages;
         }
-        assert_ne!(device.since, before, "each page advances the token");
+        assert_ne!(device.since(), before, "each page advances the token");
     }
     panic!("the pull does not end");
 }
@@ -73,19 +70,19 @@ async fn page_is_bounded_by_unpacked_bytes() {
     let stack = Stack::new();
     let (mut ben, mut phone) = (stack.device("ben", "tablet"), stack.device("ana", "phone"));
     ben.pull().await;
-    let start = ben.since.clone();
+    let start = ben.since();
     large_log(&stack).await;
 
     let pages = pull(&mut ben, &start).await;
     assert!(pages > 3, "{pages} pages");
     assert!(
-        ben.rows
+        ben.rows()
             .values()
             .all(|held| held.server_version == PUSHES as u64 + 1),
         "{:?}",
-        ben.rows.keys()
+        ben.rows().keys()
     );
-    assert_eq!(ben.rows.len(), 8);
+    assert_eq!(ben.rows().len(), 8);
 
     // Changes that the device itself made are omitted from its pages, and read nevertheless.
     assert!(pull(&mut phone, &start).await > 3);

@@ -3,16 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tidemark_core::{
-    model::{
-        channel::Scope,
-        limits::{DELIVERY_BYTES_MAX, DELIVERY_SEGMENTS_MAX},
-    },
-    rules::{
-        ack::AckPosition,
-        delivery::{AwaitedVersion, SegmentScan},
-    },
-};
+use tidemark_core::{model::{channel::Scope, limits::{DELIVERY_BYTES_MAX, DELIVERY_SEGMENTS_MAX}}, rules::{ack::AckPosition, delivery::{AwaitedVersion, SegmentScan}}};
 
 use tidemark_aws::{
     context::Context,
@@ -67,11 +58,13 @@ impl Budget {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    /// Subtracts `bytes`. Lookups share the budget within one task, and there is no await between
-    /// the load and the store.
+    /// Subtracts `bytes`, as far as they are left.
     fn spend(&self, bytes: usize) {
-        let left = self.0.load(Ordering::Relaxed);
-        self.0.store(left.saturating_sub(bytes), Ordering::Relaxed);
+        let subtract = |left: usize| Some(left.saturating_sub(bytes));
+        // The function returns no `None`, so the update cannot fail.
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract);
     }
 }
 

@@ -11,26 +11,23 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tidemark_aws::{Context, Error, tables::changes::AppendOutcome};
 use tidemark_core::{
     model::{
+        audit::{AuditAction, AuditEntry, Via},
         channel::Scope,
         limits::{
             REPAIR_CHANNELS_REPORTED_MAX, REPAIR_COMPARED_MAX, REPAIR_SECONDS, REPAIR_SECONDS_MAX,
         },
+        repair::{Extent, Period, RepairCursor, ResourceVersion},
     },
-    rules::{
-        audit::{AuditAction, AuditEntry, Via},
-        sequence::repair::{Comparison, Period, ResourceVersion, reset_channel, was_reset},
-    },
-    wire::repair::{ChannelRepair, Extent, RepairCursor, RepairRequest, RepairResponse},
+    rules::sequence::repair::{Comparison, reset_channel, was_reset},
+    wire::repair::{ChannelRepair, RepairRequest, RepairResponse},
 };
 
+use crate::sequence::{APPEND_ATTEMPTS_MAX, concurrent_updates};
 use channel::ChannelLogRepair;
-use tidemark_aws::{context::Context, error::Error, tables::changes::AppendOutcome};
 
-/// The maximum number of appends per channel while concurrent updates fail their condition. A
-/// condition fails only if another writer made progress.
-const APPEND_ATTEMPTS_MAX: u32 = 50;
 /// The number of channels that are repaired concurrently. Each holds rows in memory.
 const PARALLEL_CHANNELS: usize = 4;
 
@@ -39,7 +36,8 @@ const PARALLEL_CHANNELS: usize = 4;
 /// # Errors
 /// Returns a problem if the request is invalid, if a log is too long for one invocation, or if more
 /// changes are missing than one invocation can append. Returns `Error::Unavailable` if DynamoDB is
-/// unavailable. Changes that were appended before the error remain.
+/// unavailable, and `Error::Corrupt` if a segment cannot be decoded. Changes that were appended
+/// before the error remain.
 pub async fn repair(context: &Context, request: &RepairRequest) -> Result<RepairResponse, Error> {
     let began = context.clock.now();
     let (extent, limit) = (request.extent()?, request.limit()?);
@@ -275,10 +273,4 @@ impl RepairInvocation<'_> {
             .await?;
         Ok(repaired.into_iter().flatten().collect())
     }
-}
-
-fn concurrent_updates() -> Error {
-    Error::Unavailable(format!(
-        "{APPEND_ATTEMPTS_MAX} appends to a channel failed because of concurrent updates"
-    ))
 }

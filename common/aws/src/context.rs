@@ -56,12 +56,6 @@ pub struct Context {
     pub clock: Clock,
     /// The source of jitter for retries.
     pub random: Random,
-    /// The media bucket. Only functions that use it link the S3 client.
-    pub media: Option<Media>,
-    /// The dead-letter bucket. Only functions with a stream as event source link it.
-    pub dead_letters: Option<DeadLetters>,
-    /// The notification topic, if the deployment has one. Only `notify` links the SNS client.
-    pub notifications: Option<Notifications>,
     /// The metrics of the current invocation.
     pub meter: Meter,
     /// Whether this process has handled an invocation before.
@@ -160,26 +154,25 @@ impl Context {
     /// # Errors
     /// Returns [`Error`] if the key set in the settings cannot be decoded.
     pub fn new(settings: Settings, dynamodb: Client, clock: Clock) -> Result<Self, Error> {
-        let random = Random::system();
+        let (random, meter) = (Random::system(), Meter::default());
 
         Ok(Self {
-            tables: Tables::new(dynamodb, &settings, random.clone()),
+            tables: Tables::new(dynamodb, &settings, random.clone(), meter.clone()),
             verifier: Arc::new(Verifier::new(settings.auth.clone(), clock.clone())?),
             settings: Arc::new(settings),
             clock,
             random,
-            media: None,
-            dead_letters: None,
-            notifications: None,
-            meter: Meter::default(),
+            meter,
             is_warm: Arc::default(),
         })
     }
 
     /// Returns a copy for one invocation, whose metrics are counted separately.
     pub fn for_invocation(&self) -> Self {
+        let meter = Meter::default();
         Self {
-            meter: Meter::default(),
+            tables: self.tables.with_meter(&self.settings, meter.clone()),
+            meter,
             ..self.clone()
         }
     }
@@ -190,6 +183,12 @@ impl Context {
     /// request reports it.
     pub async fn connect_by_changes(&self) {
         connect(self.tables.changes.heads(&[nonexistent_channel()])).await;
+    }
+
+    /// Does the same as [`Self::connect_by_changes`] for a function that may read `devices` and not
+    /// `changes`.
+    pub async fn connect_by_devices(&self) {
+        connect(self.tables.devices.load("-", "-", "-")).await;
     }
 
     /// Does the same as [`Self::connect_by_changes`] for a function that may read `resources` and
@@ -215,30 +214,6 @@ impl Context {
         Self {
             tables: self.tables.with_random(&self.settings, random.clone()),
             random,
-            ..self
-        }
-    }
-
-    /// Returns the context with the client of the media bucket.
-    pub fn with_media(self, media: Media) -> Self {
-        Self {
-            media: Some(media),
-            ..self
-        }
-    }
-
-    /// Returns the context with the client of the dead-letter bucket.
-    pub fn with_dead_letters(self, dead_letters: DeadLetters) -> Self {
-        Self {
-            dead_letters: Some(dead_letters),
-            ..self
-        }
-    }
-
-    /// Returns the context with the client of the notification topic, if there is one.
-    pub fn with_notifications(self, notifications: Option<Notifications>) -> Self {
-        Self {
-            notifications,
             ..self
         }
     }

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tidemark_core::{
-    model::{json, limits::DEAD_LETTERS_COUNTED_MAX},
-    wire::{status::FailureCount, timestamp},
+    model::{json, limits::DEAD_LETTERS_COUNTED_MAX, time::timestamp},
+    wire::status::FailureCount,
 };
 
 use crate::error::Error;
@@ -58,7 +58,7 @@ impl DeadLetters {
         let listed = list
             .send()
             .await
-            .map_err(|error| Error::unavailable("list_objects_v2", error))?;
+            .map_err(|error| Error::failed_call("list_objects_v2", error))?;
 
         let put_at = listed
             .contents()
@@ -117,7 +117,7 @@ impl DeadLetters {
         {
             Ok(_) => Ok(key),
             Err(error) if error.code() == Some(PRECONDITION_FAILED) => Ok(key),
-            Err(error) => Err(Error::unavailable("put_object", error)),
+            Err(error) => Err(Error::failed_call("put_object", error)),
         }
     }
 }

@@ -39,9 +39,8 @@ impl Deadline {
     /// # Errors
     /// Returns the errors of the work, and `Error::Unavailable` if the deadline passes.
     pub async fn bound<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let over = || {
-            Error::Unavailable("the deadline of the invocation passed: calls take too long".into())
-        };
+        let over =
+            || Error::unavailable("the deadline of the invocation passed: calls take too long");
         let Some(ends_at) = self.0 else {
             return work.await;
         };
@@ -77,7 +76,7 @@ mod tests {
         let ended = Deadline::of(Some(&context), &clock)
             .bound(pending::<Result<(), Error>>())
             .await;
-        assert!(matches!(ended, Err(Error::Unavailable(_))));
+        assert!(matches!(ended, Err(Error::Unavailable { .. })));
 
         began.elapsed().as_secs_f64()
     }

@@ -1,7 +1,11 @@
 //! The errors of a function. A [`Problem`] is returned to the client unchanged; an unavailable
 //! dependency and a stored item that cannot be decoded are logged and returned as status 503.
 
-use std::{error::Error as StdError, fmt::Display, iter::successors};
+use std::{
+    error::Error as StdError,
+    fmt::{self, Debug, Display},
+    iter::successors,
+};
 
 use aws_sdk_dynamodb::{
     error::{ErrorMetadata, ProvideErrorMetadata},
@@ -28,27 +32,55 @@ const QUOTING_PREFIXES: [&str; 5] = [
     "unknown field",
 ];
 
+/// The cause of an [`Error`].
+type Source = Box<dyn StdError + Send + Sync>;
+
 /// The reason why a function cannot fulfill a request.
-#[derive(Debug)]
+///
+/// The sources are for code that examines the cause. They may quote the data of the request, so
+/// only `detail` is logged.
+#[derive(thiserror::Error)]
 pub enum Error {
     /// The request is invalid, and the problem explains the reason to the client.
+    #[error("{}", .0.detail)]
     Rejected(Problem),
-    /// A dependency is unavailable or throttles, or concurrent updates prevented the write. A retry
-    /// completes what was begun. The text is for the log.
-    Unavailable(String),
-    /// A stored item cannot be decoded: another version of the code or an operator wrote it. The
-    /// text is for the log.
-    Corrupt(String),
+    /// A dependency is unavailable or throttles, the deadline passed, or concurrent updates
+    /// prevented the write. A retry completes what was begun.
+    #[error("{detail}")]
+    Unavailable {
+        /// The text for the log.
+        detail: String,
+        /// The error of the call that failed, if a call failed.
+        source: Option<Source>,
+    },
+    /// A stored item cannot be decoded: another version of the code or an operator wrote it. A
+    /// retry has the same result until an operator corrects the item.
+    #[error("{detail}")]
+    Corrupt {
+        /// The text for the log.
+        detail: String,
+        /// The error of the decoder, if a decoder rejected the item.
+        source: Option<Source>,
+    },
 }
 
 impl Error {
-    /// Returns an unavailable error with the attempted call and the SDK's error. Of a service's response it
-    /// includes only the error code and the AWS request id, because the message and the causes that
-    /// repeat it may quote the data that was sent. The message is included if it is about
-    /// permissions.
-    pub fn unavailable<E>(attempt: &str, error: E) -> Self
+    /// Returns an unavailable error without a failed call. `detail` is logged, so it must not quote
+    /// a payload.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::Unavailable {
+            detail: detail.into(),
+            source: None,
+        }
+    }
+
+    /// Returns an unavailable error with the attempted call and the SDK's error. Of a service's
+    /// response, the text includes only the error code and the AWS request id, because the message
+    /// and the causes that repeat it may quote the data that was sent. The message is included if
+    /// it is about permissions.
+    pub fn failed_call<E>(attempt: &str, error: E) -> Self
     where
-        E: StdError + ProvideErrorMetadata + 'static,
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let mut detail = format!("{attempt}: {error}");
 
@@ -69,37 +101,56 @@ impl Error {
             (None, _) => detail.extend(causes(&error).map(|cause| format!(": {cause}"))),
         }
 
-        Self::Unavailable(detail)
+        Self::Unavailable {
+            detail,
+            source: Some(error.into()),
+        }
     }
 
-    /// Returns the failure for a stored item that cannot be decoded. `why` is logged, so it must
-    /// not quote a payload.
+    /// Returns the error for a stored item that cannot be decoded. `why` is logged, so it must not
+    /// quote a payload.
     pub fn unreadable(what: &str, why: impl Display) -> Self {
-        Self::Corrupt(format!("cannot decode {what}: {why}"))
+        Self::Corrupt {
+            detail: format!("cannot decode {what}: {why}"),
+            source: None,
+        }
     }
 
-    /// Does the same as [`Self::unreadable`] with an error of serde. Removes the parts of its
+    /// Does the same as [`Self::unreadable`] with the error of a decoder. Removes the parts of its
     /// message that quote the input.
-    pub fn undecoded(what: &str, error: impl Display) -> Self {
-        Self::unreadable(what, without_quotes(&error.to_string()))
+    pub fn undecoded(what: &str, error: impl Into<Source>) -> Self {
+        let source = error.into();
+        Self::Corrupt {
+            detail: format!(
+                "cannot decode {what}: {}",
+                without_quotes(&source.to_string())
+            ),
+            source: Some(source),
+        }
     }
 
-    /// Returns the failure for a value that cannot be encoded or a call that cannot be built, which
+    /// Returns the error for a value that cannot be encoded or a call that cannot be built, which
     /// does not happen. Removes the parts of the message that quote the value.
-    pub fn unencoded(what: &str, error: impl Display) -> Self {
-        let why = without_quotes(&error.to_string());
-        Self::Unavailable(format!("cannot encode {what}: {why}"))
+    pub fn unencoded(what: &str, error: impl Into<Source>) -> Self {
+        let source = error.into();
+        Self::Unavailable {
+            detail: format!(
+                "cannot encode {what}: {}",
+                without_quotes(&source.to_string())
+            ),
+            source: Some(source),
+        }
     }
 
     /// Returns the problem that the client receives. Logs an unavailable error and a corrupt item.
     pub fn problem(self) -> Problem {
         match self {
             Self::Rejected(problem) => problem,
-            Self::Unavailable(detail) => {
+            Self::Unavailable { detail, .. } => {
                 tracing::error!(%detail, "a dependency is unavailable");
                 unavailable()
             }
-            Self::Corrupt(detail) => {
+            Self::Corrupt { detail, .. } => {
                 tracing::error!(%detail, "stored item cannot be decoded");
                 unavailable()
             }
@@ -113,16 +164,19 @@ impl From<Problem> for Error {
     }
 }
 
-impl Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Rejected(problem) => f.write_str(&problem.detail),
-            Self::Unavailable(detail) | Self::Corrupt(detail) => f.write_str(detail),
-        }
+/// Omits the sources, like the text.
+impl Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, detail) = match self {
+            Self::Rejected(problem) => return f.debug_tuple("Rejected").field(problem).finish(),
+            Self::Unavailable { detail, .. } => ("Unavailable", detail),
+            Self::Corrupt { detail, .. } => ("Corrupt", detail),
+        };
+        f.debug_struct(name)
+            .field("detail", detail)
+            .finish_non_exhaustive()
     }
 }
-
-impl StdError for Error {}
 
 fn unavailable() -> Problem {
     let detail = "the service is temporarily unavailable: send the same request again after the \
@@ -246,12 +300,25 @@ mod tests {
 
         for error in errors {
             let detail =
-                Error::unavailable("put_item", SdkError::service_error(error, ())).to_string();
+                Error::failed_call("put_item", SdkError::service_error(error, ())).to_string();
             assert!(
                 detail.ends_with(expected) && !detail.contains("secret"),
                 "{detail}"
             );
         }
+    }
+
+    #[test]
+    fn cause_is_the_source_and_not_logged() {
+        let response = ErrorMetadata::builder().code("Throttled").message("secret");
+        let cause = PutItemError::generic(response.build());
+        let error = Error::failed_call("put_item", SdkError::service_error(cause, ()));
+        let source = error.source().expect("a call failed");
+        assert!(source.is::<SdkError<PutItemError, ()>>());
+        assert!(format!("{source:?}").contains("secret"));
+
+        assert_eq!(error.to_string(), "put_item: service error: Throttled");
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }
 
     fn detail(text: &str) -> String {

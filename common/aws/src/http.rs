@@ -89,17 +89,9 @@ pub fn path_parameter(request: &Request, name: &str) -> Result<String, Problem> 
         .and_then(|parameters| parameters.first(name))
         .unwrap_or_default();
     if value.is_empty() {
-        return Err(not_found());
+        return Err(Problem::not_found());
     }
     Ok(value.to_owned())
-}
-
-/// Returns the problem for an item that does not exist or belongs to another tenant.
-pub fn not_found() -> Problem {
-    Problem::new(
-        ProblemCode::NotFound,
-        "the requested item does not exist in your tenant",
-    )
 }
 
 /// Returns the query parameter `name`, or `None` if it is missing or empty.
@@ -222,6 +214,7 @@ pub async fn direct<T: Serialize>(
         match deadline.bound(work).await {
             Ok(response) => (to_raw_value(&response), End::Done),
             Err(failure) => {
+                context.meter.count_failure(&failure);
                 let problem = failure.problem();
                 (
                     RawValue::from_string(problem_document(&problem, request_id)),
@@ -246,11 +239,14 @@ fn respond<T: Serialize>(
     request_id: &str,
     outcome: Result<T, Error>,
 ) -> (Response<Body>, End) {
-    let problem = match outcome.map(|response| serde_json::to_string(&response)) {
+    let failure = match outcome.map(|response| serde_json::to_string(&response)) {
         Ok(Ok(body)) => return (response(request, 200, "application/json", body), End::Done),
-        Ok(Err(error)) => Error::unencoded("response", error).problem(),
-        Err(failure) => failure.problem(),
+        Ok(Err(error)) => Error::unencoded("response", error),
+        Err(failure) => failure,
     };
+
+    context.meter.count_failure(&failure);
+    let problem = failure.problem();
     (
         respond_problem(context, request, request_id, &problem),
         End::Rejected(problem.code),

@@ -100,7 +100,7 @@ impl Media {
         now: DateTime<Utc>,
     ) -> Result<PresignResponse, Error> {
         let failed =
-            |error: &dyn std::fmt::Display| Error::Unavailable(format!("presign: {error}"));
+            |error: &dyn std::fmt::Display| Error::unavailable(format!("presign: {error}"));
 
         let config = PresigningConfig::builder()
             .start_time(now.into())
@@ -117,7 +117,7 @@ impl Media {
         let signed = put
             .presigned(config.build().map_err(|error| failed(&error))?)
             .await;
-        let signed = signed.map_err(|error| Error::unavailable("presign", error))?;
+        let signed = signed.map_err(|error| Error::failed_call("presign", error))?;
 
         let headers = signed.headers().filter(|(name, _)| *name != TRACE_HEADER);
         let headers: BTreeMap<_, _> = headers
@@ -237,10 +237,10 @@ fn compare(key: &str, object: &HeadObjectOutput) -> MediaCheck {
 
 fn unavailable<E, R>(attempt: &str, error: SdkError<E, R>) -> MediaCheck
 where
-    E: std::error::Error + ProvideErrorMetadata + 'static,
-    R: std::fmt::Debug + 'static,
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
 {
-    let detail = Error::unavailable(attempt, error).to_string();
+    let detail = Error::failed_call(attempt, error).to_string();
     tracing::error!(%detail, "S3 is unavailable");
     MediaCheck::Unavailable
 }

@@ -9,7 +9,12 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
-use tidemark_core::wire::push::{ItemCode, ItemResult, Status};
+use tidemark_core::{
+    model::result::{ItemResult, Status},
+    wire::problem::ProblemCode,
+};
+
+use crate::error::Error;
 
 /// The CloudWatch namespace of the metrics.
 pub const NAMESPACE: &str = "Tidemark";
@@ -65,13 +70,17 @@ pub enum Metric {
     /// Requests with a 4xx response other than 429.
     Rejections,
     /// Invocations that failed because a dependency was unavailable: a 503 response, items with the
-    /// code `unavailable`, or stream records reported in `batchItemFailures`.
+    /// code `unavailable`, or stream records reported in `batchItemFailures`. Excludes failures
+    /// whose only cause is a corrupt item.
     Outages,
+    /// Stored items that cannot be decoded, each time that one was skipped, made the items of a
+    /// push `unavailable`, or made an invocation fail. Excludes dead-lettered stream records.
+    CorruptItems,
 }
 
 impl Metric {
     /// All metrics in the order of their declaration.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Pushes,
         Self::PushedItems,
         Self::ItemsOk,
@@ -93,6 +102,7 @@ impl Metric {
         Self::ColdStarts,
         Self::Rejections,
         Self::Outages,
+        Self::CorruptItems,
     ];
 
     /// Returns the name of the metric in CloudWatch.
@@ -128,6 +138,21 @@ impl Meter {
     pub fn note_age(&self, metric: Metric, age: TimeDelta) {
         let milliseconds = u64::try_from(age.num_milliseconds()).unwrap_or_default();
         self.change(metric, |value| value.max(milliseconds));
+    }
+
+    /// Counts the failure of an invocation, or of a part of it, by its cause. The caller's errors
+    /// are not failures.
+    pub fn count_failure(&self, failure: &Error) {
+        match failure {
+            Error::Corrupt { .. } => self.count(Metric::CorruptItems, 1),
+            Error::Rejected(problem) if problem.code != ProblemCode::Unavailable => {}
+            Error::Unavailable { .. } | Error::Rejected(_) => self.count_outage(),
+        }
+    }
+
+    /// Counts that a dependency was unavailable, at most once per invocation.
+    pub fn count_outage(&self) {
+        self.change(Metric::Outages, |_| 1);
     }
 
     /// Returns the value of `metric`, or `None` if it was not recorded.
@@ -170,14 +195,6 @@ impl Meter {
                 .filter(|result| result.is_retryable())
                 .count(),
         );
-
-        // The push succeeds, but an operator must be alerted: the function may lack a permission.
-        if results
-            .iter()
-            .any(|result| result.code == Some(ItemCode::Unavailable))
-        {
-            self.count(Metric::Outages, 1);
-        }
     }
 }
 

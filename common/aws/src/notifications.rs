@@ -59,9 +59,9 @@ impl Notifications {
         match publish.send().await {
             Ok(_) => Ok(PublishOutcome::Done),
             Err(error) if is_permanent(&error) => Ok(PublishOutcome::Rejected(
-                Error::unavailable("publish", error).to_string(),
+                Error::failed_call("publish", error).to_string(),
             )),
-            Err(error) => Err(Error::unavailable("publish", error)),
+            Err(error) => Err(Error::failed_call("publish", error)),
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod audit_log;
 pub mod changes;
 pub mod conflicts;
 pub mod devices;
+pub mod format;
 pub mod resources;
 mod statements;
 pub mod submission_media;
@@ -16,6 +17,7 @@ mod versions;
 
 use std::collections::HashMap;
 
+use crate::tables::format::unpack;
 use aws_sdk_dynamodb::{
     Client,
     error::ProvideErrorMetadata,
@@ -23,7 +25,7 @@ use aws_sdk_dynamodb::{
         put_item::{PutItemError, builders::PutItemFluentBuilder},
         query::builders::QueryFluentBuilder,
     },
-    types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity, TransactWriteItem},
+    types::{AttributeValue, KeysAndAttributes, ReturnConsumedCapacity},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tidemark_core::model::resource::{PayloadLocation, Resource, ResourceKey};
@@ -39,10 +41,15 @@ pub use sync_items::SyncItems;
 pub use unique_keys::UniqueKeys;
 pub use versions::ResourceVersions;
 
-pub use transaction::{Reason, TransactionOutcome};
+pub use transaction::{Reason, TransactionItem, TransactionOutcome};
 
 use self::conflicts::versions::Version;
-use crate::{error::Error, random::Random, settings::Settings};
+use crate::{
+    error::Error,
+    metrics::{Meter, Metric},
+    random::Random,
+    settings::Settings,
+};
 
 /// A row in the representation of the DynamoDB SDK.
 pub type Row = HashMap<String, AttributeValue>;
@@ -76,16 +83,19 @@ pub struct Tables {
     pub audit_log: AuditLog,
     client: Client,
     random: Random,
+    meter: Meter,
 }
 
 impl Tables {
-    /// Creates the clients for the tables that `settings` names.
-    pub fn new(client: Client, settings: &Settings, random: Random) -> Self {
+    /// Creates the clients for the tables that `settings` names. They count corrupt items with
+    /// `meter`.
+    pub fn new(client: Client, settings: &Settings, random: Random, meter: Meter) -> Self {
         let names = &settings.tables;
         let table = |name: &String| Table {
             client: client.clone(),
             name: name.clone(),
             random: random.clone(),
+            meter: meter.clone(),
         };
 
         Self {
@@ -109,12 +119,18 @@ impl Tables {
             audit_log: AuditLog(table(&names.audit_log)),
             client,
             random,
+            meter,
         }
     }
 
     /// Returns the same tables with another source of random numbers.
     pub(crate) fn with_random(&self, settings: &Settings, random: Random) -> Self {
-        Self::new(self.client.clone(), settings, random)
+        Self::new(self.client.clone(), settings, random, self.meter.clone())
+    }
+
+    /// Returns the same tables with the meter of another invocation.
+    pub(crate) fn with_meter(&self, settings: &Settings, meter: Meter) -> Self {
+        Self::new(self.client.clone(), settings, self.random.clone(), meter)
     }
 
     /// Stores the last payloads of resources that are about to be deleted, if their tombstone rows
@@ -122,7 +138,7 @@ impl Tables {
     /// loses a payload. The operation is idempotent.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
     pub async fn keep_last_payloads<'a>(
         &self,
         tenant: &str,
@@ -152,7 +168,8 @@ impl Tables {
     /// own.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable or if the payload is missing.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the payload
+    /// is missing or cannot be decoded.
     pub async fn whole(
         &self,
         tenant: &str,
@@ -172,21 +189,18 @@ impl Tables {
     /// cancelled only by throttling, because the SDK does not retry cancelled transactions.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
-    pub async fn transact(
-        &self,
-        items: Vec<TransactWriteItem>,
-    ) -> Result<TransactionOutcome, Error> {
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
+    pub async fn transact(&self, items: Vec<TransactionItem>) -> Result<TransactionOutcome, Error> {
         for attempt in 1..THROTTLED_ATTEMPTS_MAX {
             let transacted =
-                transaction::transact(&self.client, "transact_write_items", items.clone()).await?;
+                transaction::transact(&self.client, "transact_write_items", &items).await?;
             if !transacted.was_throttled() {
                 return Ok(transacted);
             }
             tokio::time::sleep(self.random.throttled(attempt)).await;
         }
 
-        transaction::transact(&self.client, "transact_write_items", items).await
+        transaction::transact(&self.client, "transact_write_items", &items).await
     }
 }
 
@@ -196,9 +210,16 @@ pub(crate) struct Table {
     pub(crate) client: Client,
     pub(crate) name: String,
     pub(crate) random: Random,
+    meter: Meter,
 }
 
 impl Table {
+    /// Counts a row that cannot be decoded and does not make the operation fail: it is skipped, or
+    /// its key is returned.
+    fn count_corrupt(&self) {
+        self.meter.count(Metric::CorruptItems, 1);
+    }
+
     /// Builds a put of `row`. The caller adds the condition that protects the row.
     fn put(&self, row: &impl Serialize) -> Result<PutItemFluentBuilder, Error> {
         let put = self
@@ -277,7 +298,7 @@ impl Table {
                 .return_consumed_capacity(ReturnConsumedCapacity::Total)
                 .send()
                 .await
-                .map_err(|error| Error::unavailable("batch_get_item", error))?;
+                .map_err(|error| Error::failed_call("batch_get_item", error))?;
 
             let found = response
                 .responses
@@ -293,7 +314,7 @@ impl Table {
 
             if !keys.is_empty() && stalled > 0 {
                 if stalled == THROTTLED_ATTEMPTS_MAX {
-                    return Err(Error::Unavailable(format!(
+                    return Err(Error::unavailable(format!(
                         "batch_get_item on {}: throttled",
                         self.name
                     )));
@@ -310,7 +331,7 @@ async fn query_all(attempt: &str, query: QueryFluentBuilder) -> Result<Vec<Row>,
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
         let response = query.clone().set_exclusive_start_key(after).send().await;
-        let response = response.map_err(|error| Error::unavailable(attempt, error))?;
+        let response = response.map_err(|error| Error::failed_call(attempt, error))?;
         rows.extend(response.items.unwrap_or_default());
         after = response.last_evaluated_key;
         if after.is_none() {
@@ -337,6 +358,16 @@ fn to_row(row: &impl Serialize) -> Result<Row, Error> {
 
 fn from_row<T: DeserializeOwned>(what: &str, row: Row) -> Result<T, Error> {
     serde_dynamo::from_item(row).map_err(|error| Error::undecoded(what, error))
+}
+
+/// Decodes a packed attribute whose text is JSON of at most `bytes_max` bytes.
+fn from_packed<T: DeserializeOwned>(
+    what: &str,
+    packed: &[u8],
+    bytes_max: usize,
+) -> Result<T, Error> {
+    let text = unpack(packed, bytes_max).map_err(|error| Error::undecoded(what, error))?;
+    serde_json::from_slice(&text).map_err(|error| Error::undecoded(what, error))
 }
 
 /// Returns whether a request failed because its condition was not met.

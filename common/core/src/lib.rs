@@ -15,9 +15,9 @@
 //!
 //! # The life of an edit
 //!
-//! 1. A device sends its queued edits ([`wire::push`]). [`rules::push::intake`] parses them and
-//!    groups them by resource; [`rules::push::order`] and [`rules::push::references`] find what
-//!    depends on what.
+//! 1. A device sends its queued edits. [`wire::push`] parses the items, and
+//!    [`rules::push::intake`] groups their edits by resource; [`rules::push::order`] and
+//!    [`rules::push::references`] find what depends on what.
 //! 2. The caller loads the current state of the resources, and [`rules::push::decide`] folds each
 //!    group into one write, one conflict or one error. The write is conditional on the version that
 //!    was read; if the condition fails, the group is decided again.

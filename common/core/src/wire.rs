@@ -1,7 +1,9 @@
 //! The wire types: the content of requests and responses, with one file for each operation.
 
 pub mod ack;
+pub mod audit;
 pub mod batches;
+pub mod catalog;
 pub mod conflicts;
 pub mod cursor;
 pub mod gzip;
@@ -16,51 +18,15 @@ pub mod push;
 pub mod repair;
 pub mod resolve;
 pub mod routes;
+#[cfg(feature = "openapi")]
+mod schemas;
 pub mod status;
+pub mod text;
 pub mod token;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use crate::model::time::timestamp;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serializer};
-
-/// The kind of change that an edit makes to a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase", try_from = "String")]
-pub enum Action {
-    /// Creates the resource with the payload as its content.
-    Create,
-    /// Changes the resource by a JSON merge patch.
-    Update,
-    /// Marks the resource as deleted.
-    Delete,
-}
-
-impl TryFrom<String> for Action {
-    type Error = String;
-
-    /// Parses text only. The enum derived by serde would also accept `{"update": null}`.
-    fn try_from(text: String) -> Result<Self, String> {
-        let actions = [Self::Create, Self::Update, Self::Delete];
-        let action = actions.into_iter().find(|action| action.as_str() == text);
-        action.ok_or_else(|| format!("unknown action {text:?}, expected create, update or delete"))
-    }
-}
-
-impl Action {
-    /// Returns the action as written in JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Delete => "delete",
-        }
-    }
-}
-
-/// Formats a time as in all requests and responses: RFC 3339 in UTC, with milliseconds.
-pub fn timestamp(moment: DateTime<Utc>) -> String {
-    moment.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
 
 /// Serializes a time as [`timestamp`] formats it.
 pub(crate) fn serialize_timestamp<S: Serializer>(

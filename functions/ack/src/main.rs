@@ -7,6 +7,6 @@ use tidemark_aws::{Context, entry, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let context = Context::from_environment()?;
-    context.connect_by_changes().await;
+    context.connect_by_devices().await;
     entry::run(async |request: Request| tidemark_ack::handle(&context, request).await).await
 }

@@ -1,62 +1,61 @@
-//! Batches: returns the stored items and results of a batch, and replays a batch through the same
-//! code as push.
-
-mod replay;
-mod show;
+//! Batches (§7): returns the stored items and results of a batch, and replays a batch.
 
 use lambda_http::{Body, Request, Response};
-use tidemark_aws::{
-    Context, Error, http,
-    tables::{sync_batches::ReadBatch, sync_items::KeptBatch},
-    telemetry,
+use tidemark_app::{batches, replay};
+use tidemark_aws::{Context, Error, http, media::Media};
+use tidemark_core::{
+    model::limits::BATCH_ITEMS_MAX,
+    wire::{
+        batches::{BatchResponse, ReplayRequest, ReplayResponse},
+        problem::Problem,
+    },
 };
-use tidemark_core::model::{ids::BatchId, principal::Principal};
 
 /// The name of the function in logs.
 const NAME: &str = "batches";
 
 /// Serves `GET /batches/{id}` and `POST /batches/{id}/replay`.
-pub async fn handle(context: &Context, request: Request) -> Response<Body> {
+pub async fn handle(context: &Context, media: &Media, request: Request) -> Response<Body> {
     let context = &context.for_invocation();
     match http::route(&request).map(|route| route.method) {
-        Ok("GET") => http::serve(context, NAME, &request, show::show(context, &request)).await,
-        Ok(_) => http::serve(context, NAME, &request, replay::replay(context, &request)).await,
+        Ok("GET") => http::serve(context, NAME, &request, get(context, &request)).await,
+        Ok(_) => http::serve(context, NAME, &request, replay(context, media, &request)).await,
         Err(problem) => http::reject(context, NAME, &request, problem).await,
     }
 }
 
-/// A batch with its stored items and results.
-struct StoredBatch {
-    id: BatchId,
-    kept: KeptBatch,
-    read: ReadBatch,
+async fn get(context: &Context, request: &Request) -> Result<BatchResponse, Error> {
+    let principal = context.verifier.principal(request).await?;
+    let from = first_item(request)?;
+    let id = http::path_parameter(request, "id")?;
+
+    batches::get(context, &principal, &id, from).await
 }
 
-/// Loads the batch that the path names, within the caller's tenant. Only admins may load batches of
-/// other users. The id contains the user, so a batch that the caller may not access is not read,
-/// and the response is the same as for a batch that does not exist.
-async fn load_batch(
+async fn replay(
     context: &Context,
-    principal: &Principal,
+    media: &Media,
     request: &Request,
-) -> Result<StoredBatch, Error> {
-    let id = BatchId::parse(&http::path_parameter(request, "id")?).ok_or_else(http::not_found)?;
-    if id.user != principal.user && !principal.is_admin() {
-        return Err(http::not_found().into());
-    }
-    telemetry::device(&id.device_id);
+) -> Result<ReplayResponse, Error> {
+    let principal = context.verifier.principal(request).await?;
+    http::admin(&principal)?;
+    let options = match request.body().is_empty() {
+        true => ReplayRequest::default(),
+        false => http::body(request)?,
+    };
+    let id = http::path_parameter(request, "id")?;
 
-    let tenant = &principal.tenant;
-    let kept = context
-        .tables
-        .sync_items
-        .load(tenant, &id, context.clock.now())
-        .await?
-        .ok_or_else(http::not_found)?;
-    let read = context
-        .tables
-        .sync_batches
-        .read(tenant, &id, &kept.digest)
-        .await?;
-    Ok(StoredBatch { id, kept, read })
+    replay::replay(context, media, &principal, &id, options).await
+}
+
+/// Returns the index of the first requested item, from the query parameter `from`.
+fn first_item(request: &Request) -> Result<usize, Problem> {
+    let Some(from) = http::query_parameter(request, "from") else {
+        return Ok(0);
+    };
+    let from = from.parse().ok().filter(|from| *from < BATCH_ITEMS_MAX);
+    from.ok_or_else(|| {
+        let detail = format!("must be the index of an item, below {BATCH_ITEMS_MAX}");
+        Problem::malformed("from", detail)
+    })
 }

@@ -1,32 +1,23 @@
-//! Presign: returns an upload URL that is signed for exactly the upload that the device announces.
-//! `tidemark-core` decides which uploads are allowed; no network call is made.
+//! Presign: serves `POST /media/presign`, by which a device requests an upload URL.
 
 use lambda_http::{Body, Request, Response};
-use tidemark_aws::{Context, Error, http};
-use tidemark_core::{
-    rules::media,
-    wire::media::{PresignRequest, PresignResponse},
-};
+use tidemark_aws::{Context, Error, http, media::Media};
+use tidemark_core::wire::media::{PresignRequest, PresignResponse};
 
 /// Serves `POST /media/presign`.
-pub async fn handle(context: &Context, request: Request) -> Response<Body> {
+pub async fn handle(context: &Context, media: &Media, request: Request) -> Response<Body> {
     let context = &context.for_invocation();
-    http::serve(context, "presign", &request, presign(context, &request)).await
+    let response = presign(context, media, &request);
+    http::serve(context, "presign", &request, response).await
 }
 
-async fn presign(context: &Context, request: &Request) -> Result<PresignResponse, Error> {
+async fn presign(
+    context: &Context,
+    media: &Media,
+    request: &Request,
+) -> Result<PresignResponse, Error> {
     let principal = context.verifier.principal(request).await?;
     let presign: PresignRequest = http::body(request)?;
-    let unique = context.clock.unique_id();
-    let bucket = context
-        .media
-        .as_ref()
-        .ok_or_else(|| Error::Unavailable("the function has no media bucket".into()))?;
-    let promise = media::promise(
-        &presign,
-        context.settings.allowed_media(bucket.keyring()),
-        &principal,
-        unique,
-    )?;
-    bucket.presign(&promise, context.clock.now()).await
+
+    tidemark_app::presign::presign(context, media, &principal, &presign).await
 }

@@ -7,6 +7,7 @@ use tidemark_aws::{Environment, entry, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let context = environment.context()?.with_media(environment.media()?);
-    entry::run(async |request: Request| tidemark_presign::handle(&context, request).await).await
+    let (context, media) = (environment.context()?, environment.media()?);
+    entry::run(async |request: Request| tidemark_presign::handle(&context, &media, request).await)
+        .await
 }

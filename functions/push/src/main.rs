@@ -13,7 +13,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 async fn main() -> Result<(), lambda_http::Error> {
     telemetry::start();
     let environment = Environment::read()?;
-    let context = environment.context()?.with_media(environment.media()?);
+    let (context, media) = (environment.context()?, environment.media()?);
     context.connect_by_resources().await;
-    entry::run(async |request: Request| tidemark_push::handle(&context, request).await).await
+    entry::run(async |request: Request| tidemark_push::handle(&context, &media, request).await)
+        .await
 }

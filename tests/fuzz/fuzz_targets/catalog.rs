@@ -14,7 +14,8 @@ use tidemark_core::{
         principal::{Author, Principal},
         resource::ResourceKey,
     },
-    rules::push::intake::{self, Sender},
+    rules::push::{edit::Sender, intake},
+    wire::push::read_item,
 };
 
 fuzz_target!(|data: &[u8]| -> Corpus {
@@ -87,7 +88,7 @@ fn push(catalog: &Catalog, name: &str, rules: &ResourceType) {
 
     let channel = rules.default_channel(&principal.user);
     let named = channel.is_none().then_some("group/g");
-    let intake = intake::read(&[create_item(name, rules, named)], sender);
+    let intake = intake::read([read_item(&create_item(name, rules, named))], sender);
     let [group] = intake.groups.as_slice() else {
         panic!("one item must result in one group: {intake:?}")
     };

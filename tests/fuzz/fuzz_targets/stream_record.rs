@@ -3,15 +3,9 @@
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::value::RawValue;
-use tidemark_aws::stream::{self, Reading, StreamEvent, batch_item_failures};
-use tidemark_core::{
-    model::{channel::Scope, position::Sequence, resource::ResourceKey},
-    rules::sequence::{
-        plan::{LogStep, Record, classify},
-        segment::Segment,
-    },
-    wire::Action,
-};
+use tidemark_aws::stream::{StreamEvent, StreamRecord, batch_item_failures, sequence_of};
+use tidemark_aws::tables::changes::entries;
+use tidemark_core::{model::{channel::Scope, edit::Action, position::Sequence, resource::ResourceKey}, rules::sequence::{plan::{LogStep, Record, classify}, segment::Segment}};
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Ok(text) = std::str::from_utf8(data) else {
@@ -21,23 +15,22 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         return Corpus::Reject;
     };
 
-    let sequence = stream::sequence_of(&record);
-    let reading = stream::read(&record);
+    let sequence = sequence_of(&record);
 
     // The record has the same text as an element of an event's batch.
     let event: StreamEvent =
         serde_json::from_str(&format!("{{\"Records\":[{}]}}", record.get())).expect("a batch");
     assert_eq!(event.records[0].get(), record.get());
 
-    match reading {
-        Reading::Change(scope, change) => check_change(&scope, *change, sequence),
-        Reading::Nothing => {}
-        Reading::Unreadable(reason) => assert!(!reason.is_empty()),
+    match StreamRecord::change(record.clone()).content {
+        Ok(Some((scope, change))) => check_change(&scope, change, sequence),
+        Ok(None) => {}
+        Err(reason) => assert!(!reason.is_empty()),
     }
 
-    match stream::read_decision(&record) {
-        Ok(Some(decision)) => assert!(
-            serde_json::to_string(&decision).is_ok(),
+    match StreamRecord::resolution(record).content {
+        Ok(Some(resolution)) => assert!(
+            serde_json::to_string(&resolution).is_ok(),
             "resolution notifications can be serialized"
         ),
         Ok(None) => {}
@@ -92,7 +85,7 @@ fn check_change(scope: &Scope, change: Record, sequence: Sequence) {
     );
 
     let entries =
-        Segment::unpack_entries(&segment.packed_entries()).expect("segments can be decoded");
+        entries::unpack(&entries::pack(&segment.entries)).expect("segments can be decoded");
     let [entry] = entries.as_slice() else {
         panic!("a repeated record must be sequenced once")
     };

@@ -4,11 +4,11 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use serde_json::{Value, json};
-use tidemark_core::wire::push::Status;
+use tidemark_client::{Edit, Status};
 
 use crate::{
-    client::Edit,
     cloud::{ApiResponse, Request},
+    edits::{is_marked, mark},
     fate::{Owner, ReportedResult},
     plan::TENANTS,
     world::World,
@@ -162,7 +162,7 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
                 continue;
             }
             if !world.is_over() {
-                let what = format!("edit {} never received a result", fate.edit.number);
+                let what = format!("edit {} never received a result", fate.edit.number());
                 world.oracle.borrow_mut().violated(4, what);
             }
             return;
@@ -178,7 +178,8 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
         if !contains(&seen[&path], &fate.edit) {
             let what = format!(
                 "edit {} returned {:?}, but is not part of {path}",
-                fate.edit.number, told.status
+                fate.edit.number(),
+                told.status
             );
             world.oracle.borrow_mut().violated(4, what);
             return;
@@ -214,8 +215,8 @@ async fn text_at(world: &Rc<World>, owner: &Owner, path: &str, rng: &mut fastran
 /// in the text: for it, the conflict or batch need only exist. A batch is stored for 90 days, a
 /// conflict without expiry.
 fn contains(text: &str, edit: &Edit) -> bool {
-    match edit.is_marked() {
+    match is_marked(edit) {
         false => !text.is_empty(),
-        true => text.contains(&format!("\"{}\"", edit.mark())),
+        true => text.contains(&format!("\"{}\"", mark(edit.number()))),
     }
 }

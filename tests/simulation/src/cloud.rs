@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, value::RawValue};
 use tidemark::{
     auth::{self, Identity},
-    deployment::{self, Clients},
+    deployment::{self, Clients, StreamConsumer},
     engine::{
         Engine,
         http::{EngineClient, dynamodb_client},
@@ -35,7 +35,7 @@ use tidemark::{
     },
     template::Template,
 };
-use tidemark_aws::{Clock, Context, entry, stream::StreamEvent};
+use tidemark_aws::{Clock, entry, stream::StreamEvent};
 use tidemark_core::wire::{
     gzip,
     routes::{ROUTES, Route},
@@ -91,7 +91,7 @@ pub struct Cloud {
     /// The fault profile of the run.
     pub faults: Arc<FaultProfile>,
     functions: Functions,
-    changelog: Context,
+    changelog: StreamConsumer,
     began: Instant,
     jumped_ms: Arc<AtomicI64>,
 }
@@ -182,7 +182,7 @@ impl Cloud {
         };
         let functions = deployment::functions(&template, &clients, &clock).unwrap();
         let changelog =
-            deployment::stream_context(&template, "changelog", clients("changelog"), clock.clone())
+            deployment::stream_consumer(&template, "changelog", clients("changelog"), clock)
                 .unwrap();
 
         Self {
@@ -283,14 +283,11 @@ impl Cloud {
             .collect();
         let event = LambdaEvent::new(StreamEvent { records: texts }, LambdaContext::default());
 
-        let function =
-            AssertUnwindSafe(tidemark_changelog::handle(&self.changelog, event)).catch_unwind();
+        let function = AssertUnwindSafe(self.changelog.sequence(event)).catch_unwind();
         let Some(ended) = invocation.run(function).await else {
             return Ok(0);
         };
-        let response = ended
-            .map_err(|_| "changelog panicked".to_owned())?
-            .map_err(|error| error.to_string())?;
+        let response = ended.map_err(|_| "changelog panicked".to_owned())?;
 
         let position = |identifier: &str| {
             let is_it = |record: &Value| record["dynamodb"]["SequenceNumber"] == identifier;
@@ -314,8 +311,7 @@ impl Cloud {
             LambdaContext::default(),
         );
 
-        let function =
-            AssertUnwindSafe(tidemark_changelog::invoked(&self.changelog, event)).catch_unwind();
+        let function = AssertUnwindSafe(self.changelog.invoke_changelog(event)).catch_unwind();
         let Some(ended) = invocation.run(function).await else {
             return Ok(None);
         };

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use tidemark_core::wire::push::{ItemCode, ItemResult, Status};
+use tidemark_client::{Action, Edit, ItemCode, ItemResult, Status};
 
 use crate::{
-    client::Edit,
+    edits::item,
     version::{Version, is_slot},
 };
 
@@ -109,20 +109,21 @@ impl ReportedResult {
 pub(crate) fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Option<String> {
     // An edit without a base version may overwrite the versions of other authors (docs/protocol.md,
     // *Known quirks*).
-    fate.edit.item.get("base_version")?;
+    let item = item(&fate.edit);
+    item.get("base_version")?;
 
     let screen = &fate.screen;
-    let resource_type = fate.edit.name.resource_type.as_str();
+    let resource_type = fate.edit.name().resource_type.as_str();
     if version.is_decision
         || fate.is_of_undone
         || resource_type == "note"
-        || fate.edit.action() == "create"
+        || fate.edit.action() == Action::Create
     {
         return None;
     }
 
     let author = fate.owner.author();
-    let patch = fate.edit.item["payload"].as_object().unwrap();
+    let patch = item["payload"].as_object().unwrap();
     let last = earlier.last();
     // Removing a field that does not exist changes nothing.
     let changed: Vec<&String> = patch
@@ -147,7 +148,7 @@ pub(crate) fn unseen(fate: &Fate, earlier: &[Version], version: &Version) -> Opt
             _ => other.number > screen.seen,
         };
         if is_unseen && other.author != author {
-            let (number, seen, made) = (fate.edit.number, screen.seen, version.number);
+            let (number, seen, made) = (fate.edit.number(), screen.seen, version.number);
             return Some(format!(
                 "edit {number} was applied as {made} over {}, but its author had seen only {seen}",
                 other.number

@@ -9,10 +9,10 @@
 
 pub mod admin;
 pub mod bucket;
-pub mod client;
 pub mod cloud;
 mod consumers;
 pub mod counts;
+pub mod edits;
 pub mod fate;
 pub mod faults;
 mod operator;

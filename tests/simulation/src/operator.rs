@@ -132,9 +132,9 @@ impl World {
             let mut phone = phone.lock().await;
             let tenant = phone.owner().tenant;
             (phone.backup, phone.goes_back) = (None, false); // a backup would hold undone state
-            phone.client.undone = phone
+            phone.undone = phone
                 .client
-                .copies
+                .copies()
                 .keys()
                 .map(|name| name.channel.clone())
                 .collect();
@@ -142,8 +142,7 @@ impl World {
             // here.
             phone
                 .client
-                .copies
-                .retain(|name, _| oracle.has_rows(&tenant, &name.channel));
+                .drop_copies(|name| !oracle.has_rows(&tenant, &name.channel));
         }
 
         let mut rng = rng(&[self.plan.seed, 9]);

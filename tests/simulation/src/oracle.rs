@@ -14,9 +14,9 @@ mod results;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use tidemark_client::ResourceName;
 
 use crate::{
-    client::Name,
     fate::{Fate, Owner},
     version::{Row, Version, marks},
 };
@@ -92,7 +92,7 @@ impl Oracle {
     }
 
     /// Returns the current version of each row of a tenant.
-    pub fn versions(&self, tenant: &str) -> BTreeMap<Name, u64> {
+    pub fn versions(&self, tenant: &str) -> BTreeMap<ResourceName, u64> {
         let rows = self.history.iter().filter(|((of, _), _)| of == tenant);
         rows.filter_map(|((_, name), versions)| Some((name.clone(), versions.last()?.number)))
             .collect()

@@ -7,7 +7,9 @@ mod typing;
 
 use std::{collections::BTreeSet, rc::Rc};
 
-use crate::{client::Client, fate::Owner, faults::Fault, plan::What, world::World};
+use tidemark_client::{Client, Edit, Options};
+
+use crate::{fate::Owner, faults::Fault, plan::What, world::World};
 
 /// Attempts of a device after all faults have ended.
 const TRIES_MAX: u32 = 40;
@@ -20,6 +22,9 @@ pub struct Phone {
     pub user: usize,
     /// The state that the device stores.
     pub client: Client,
+    /// The channels whose copies originate from a state that a restore of the server has undone,
+    /// until a pull resets them.
+    pub undone: BTreeSet<String>,
     jwt: Option<(Vec<String>, String)>,
     /// An older sync token that the device may acknowledge.
     old_position: Option<String>,
@@ -27,8 +32,8 @@ pub struct Phone {
     made: Vec<String>,
     /// Whether the device is in use: a clone is inactive until it is made.
     pub is_on: bool,
-    /// A backup of the client's whole state.
-    pub backup: Option<Client>,
+    /// A backup of the client's whole state, and the undone channels at that time.
+    pub backup: Option<(Client, BTreeSet<String>)>,
     /// Whether the device is restored from its backup before the next phase, after it has
     /// acknowledged everything that it has pulled. A device that does not request its own changes
     /// receives only changes that are not beyond the page with the acknowledged position.
@@ -40,28 +45,21 @@ pub struct Phone {
 impl Phone {
     /// Creates a device that has never synced.
     pub fn new(number: usize, tenant: usize, user: usize, rng: &mut fastrand::Rng) -> Self {
-        let is_documented = rng.bool();
-        let client = Client {
-            device_id: format!("phone-{number}"),
-            tells_base: is_documented || rng.u32(0..5) > 0,
-            takes_push_token: is_documented || rng.u32(0..3) == 0,
-            names_batches: is_documented || rng.u32(0..3) > 0,
-            is_documented,
-            ..Client::default()
+        let is_current = rng.bool();
+        let options = Options {
+            sends_base_version: is_current || rng.u32(0..5) > 0,
+            stores_push_token: is_current || rng.u32(0..3) == 0,
+            sends_batch_id: is_current || rng.u32(0..3) > 0,
+            is_current,
         };
-        Self::with(tenant, user, client)
+        let device_id = format!("phone-{number}");
+        Self::with(tenant, user, Client::with_options(device_id, options))
     }
 
     /// Creates a new device of a user.
     pub fn fresh(tenant: usize, user: usize) -> Self {
-        Self::with(
-            tenant,
-            user,
-            Client {
-                device_id: "fresh".into(),
-                ..Client::default()
-            },
-        )
+        let client = Client::with_options("fresh", Options::EARLIEST);
+        Self::with(tenant, user, client)
     }
 
     fn with(tenant: usize, user: usize, client: Client) -> Self {
@@ -71,6 +69,7 @@ impl Phone {
             tenant,
             user,
             client,
+            undone: BTreeSet::new(),
             jwt,
             old_position,
             made,
@@ -83,15 +82,16 @@ impl Phone {
 
     /// Returns the inactive slot for a clone of this device.
     pub fn clone_place(&self) -> Self {
+        let client = Client::with_options("", Options::EARLIEST);
         Self {
             is_on: false,
-            ..Self::with(self.tenant, self.user, Client::default())
+            ..Self::with(self.tenant, self.user, client)
         }
     }
 
     /// Returns the owner of the device.
     pub fn owner(&self) -> Owner {
-        World::owner(self.tenant, self.user, &self.client.device_id)
+        World::owner(self.tenant, self.user, self.client.device_id())
     }
 
     /// Performs a step of the plan.
@@ -101,17 +101,18 @@ impl Phone {
         }
 
         match what {
-            What::RestoreDevice if self.backup.is_none() => self.backup = Some(self.client.clone()),
-            What::Backup => self.backup = Some(self.client.clone()),
+            What::RestoreDevice if self.backup.is_none() => self.back_up(),
+            What::Backup => self.back_up(),
             What::RestoreDevice if world.cloud.faults.is_on(Fault::RestoredDevice) => {
-                if self.client.is_documented {
+                if self.client.options().is_current {
                     self.go_back(world)
                 } else {
                     self.goes_back = true
                 }
             }
             What::Clone
-                if world.cloud.faults.is_on(Fault::ClonedDevice) && self.client.is_documented =>
+                if world.cloud.faults.is_on(Fault::ClonedDevice)
+                    && self.client.options().is_current =>
             {
                 self.start_clone(world).await
             }
@@ -120,7 +121,10 @@ impl Phone {
                 (0..edits).for_each(|at| self.type_one(world, step * 100 + at, rng))
             }
             What::Push => self.push_with_retries(world, rng).await,
-            What::Pull(pages, limit) => drop(self.pull(world, pages, limit, rng).await),
+            What::Pull(pages, limit) => {
+                let limit = usize::try_from(limit).unwrap();
+                self.pull(world, pages, limit, rng).await;
+            }
             _ => self.ack(world, rng).await,
         }
     }
@@ -131,27 +135,32 @@ impl Phone {
         let mut clone = world.phones[world.phones.len() - 1].lock().await;
         if !clone.is_on {
             world.cloud.faults.count(Fault::ClonedDevice);
-            (clone.is_on, clone.client) = (true, self.client.clone());
+            clone.is_on = true;
+            (clone.client, clone.undone) = (self.client.clone(), self.undone.clone());
             world.oracle.borrow_mut().cloned.insert(self.owner());
         }
     }
 
+    fn back_up(&mut self) {
+        self.backup = Some((self.client.clone(), self.undone.clone()));
+    }
+
     /// Restores the device from its backup, if it has one.
     pub fn go_back(&mut self, world: &World) {
-        let Some(backup) = self.backup.clone() else {
+        let Some((backup, undone)) = self.backup.clone() else {
             return;
         };
         world.cloud.faults.count(Fault::RestoredDevice);
 
-        let kept: BTreeSet<u64> = backup.waiting().map(|edit| edit.number).collect();
+        let kept: BTreeSet<u64> = backup.waiting().map(Edit::number).collect();
         let lost = self
             .client
             .waiting()
-            .map(|edit| edit.number)
+            .map(Edit::number)
             .filter(|number| !kept.contains(number));
         world.oracle.borrow_mut().lost_with_device(lost);
 
-        self.client = backup;
+        (self.client, self.undone) = (backup, undone);
         (self.jwt, self.old_position) = (None, None);
 
         // The token in the backup may be older than the retention of the change log.
@@ -166,7 +175,7 @@ impl Phone {
         let faults = &world.cloud.faults;
         if faults.is_on(Fault::Rebatched) && rng.u32(0..3) == 0 {
             faults.count(Fault::Rebatched);
-            self.client.forget_batch();
+            self.client.discard_batch();
         }
         if faults.is_on(Fault::Restarted) && rng.bool() {
             faults.count(Fault::Restarted);

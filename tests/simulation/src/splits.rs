@@ -4,10 +4,11 @@
 use std::{fmt, sync::Arc};
 
 use serde_json::{Value, json};
+use tidemark_client::{Client, EditContent, ResourceId, ResourceName};
 
 use crate::{
-    client::{Client, LocalCopy, Name, is_temp_id},
     cloud::{Cloud, Request},
+    edits::item as item_of,
     faults::{FAULTS, FaultProfile, Invocation, rng},
 };
 
@@ -117,7 +118,7 @@ fn office(seed: u64) -> Vec<Value> {
 fn queue(seed: u64) -> Vec<Value> {
     let mut rng = rng(&[seed, 14]);
     let mut device = device_with_office();
-    let mut made: Vec<String> = Vec::new();
+    let (mut made, mut items): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
 
     for number in 0..rng.usize(3..=EDITS_MAX) as u64 {
         let name = random_name(&mut rng);
@@ -128,47 +129,43 @@ fn queue(seed: u64) -> Vec<Value> {
             "delete" => json!({}),
             _ => random_payload(&name.resource_type, number, &made, &mut rng),
         };
-        if action == "create" && name.resource_type == "meter" && is_temp_id(&name.id) {
-            made.push(name.id.clone());
+        let payload = payload.to_string();
+        if action == "create" && name.resource_type == "meter" && name.id.is_temp() {
+            made.push(name.id.as_str().to_owned());
         }
 
-        device.type_edit(number, name, action, payload);
-        let item = &mut device.queue.last_mut().unwrap().item;
+        let content = match action {
+            "create" => EditContent::Create(&payload),
+            "update" => EditContent::Update(&payload),
+            _ => EditContent::Delete,
+        };
+        let mut item = item_of(&device.enqueue_edit(number, name, content).unwrap());
         if item.get("client_temp_id").is_some() && rng.u32(0..6) == 0 {
             item["payload"] = json!([]); // a malformed item
         }
+        items.push(item);
     }
-
-    device.queue.into_iter().map(|edit| edit.item).collect()
+    items
 }
 
 /// Returns a device that has received version 1 of each resource of the office.
 fn device_with_office() -> Client {
-    let copies = OFFICE.map(|(resource_type, id, payload)| {
-        let name = Name {
-            channel: channel(resource_type).into(),
-            resource_type: resource_type.into(),
-            id: id.into(),
-        };
-        let copy = LocalCopy {
-            base: 1,
-            known: 1,
-            payload: Some(payload.into()),
-            ..LocalCopy::default()
-        };
-        (name, copy)
+    let time = "2025-12-22T12:34:56.000Z";
+    let changes = OFFICE.map(|(resource_type, id, payload)| {
+        let payload: Value = serde_json::from_str(payload).unwrap();
+        json!({"id": id, "resource_type": resource_type, "channel": channel(resource_type), "action": "create",
+            "payload": payload, "server_version": 1, "changed_at": time})
     });
+    let page =
+        json!({"next_token": "", "changes": changes, "has_more": false, "server_time": time});
 
-    Client {
-        tells_base: true,
-        is_documented: true,
-        copies: copies.into(),
-        ..Client::default()
-    }
+    let mut device = Client::new("ana");
+    device.apply_page(serde_json::from_str(&page.to_string()).unwrap());
+    device
 }
 
 /// Returns the resource of an edit: one of a few, so that edits of a queue depend on each other.
-fn random_name(rng: &mut fastrand::Rng) -> Name {
+fn random_name(rng: &mut fastrand::Rng) -> ResourceName {
     let resource_type = [
         "meter",
         "meter",
@@ -182,11 +179,11 @@ fn random_name(rng: &mut fastrand::Rng) -> Name {
 
     let initial = &resource_type[..1];
     let id = match rng.u32(0..5) {
-        0..2 => format!("tmp-{initial}{}", rng.u32(0..2)),
-        _ => format!("{initial}-{}", rng.u32(0..3)),
+        0..2 => ResourceId::Temp(format!("tmp-{initial}{}", rng.u32(0..2))),
+        _ => ResourceId::Server(format!("{initial}-{}", rng.u32(0..3))),
     };
 
-    Name {
+    ResourceName {
         channel: channel(resource_type).into(),
         resource_type: resource_type.into(),
         id,

@@ -6,10 +6,7 @@ use std::{collections::HashMap, sync::Mutex};
 use serde_json::Value;
 use tidemark::engine::{Reply, http::Call};
 
-use crate::{
-    faults::{Fault, Invocation},
-    table_faults::reply,
-};
+use crate::faults::{Fault, Invocation};
 
 /// The results of earlier reads of each row, oldest first, by table and key.
 #[derive(Default)]
@@ -66,5 +63,13 @@ impl Stale {
     /// Discards all stored results, because the tables were replaced.
     pub(crate) fn forget(&self) {
         self.0.lock().unwrap().clear();
+    }
+}
+
+/// Returns a reply with status 200 and this body.
+pub(crate) fn reply(body: &Value) -> Reply {
+    Reply {
+        status: 200,
+        body: body.to_string().into_bytes(),
     }
 }

@@ -11,7 +11,7 @@ use tidemark::{
 
 use crate::{
     faults::{Fault, INVOCATION, Invocation},
-    stale::Stale,
+    stale::{Stale, reply},
 };
 
 /// A hook that injects faults into every call.
@@ -183,14 +183,6 @@ impl Hook for TableFaults {
                 Err(_) => CallFate::Continue,
             }
         })
-    }
-}
-
-/// Returns a reply with status 200 and this body.
-pub(crate) fn reply(body: &Value) -> Reply {
-    Reply {
-        status: 200,
-        body: body.to_string().into_bytes(),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value};
-use tidemark_core::model::{channel::Scope, pack::unpack, resource::ResourceKey};
-
-use crate::client::Name;
+use tidemark_aws::tables::format::unpack;
+use tidemark_client::ResourceName;
+use tidemark_core::model::{channel::Scope, resource::ResourceKey};
 
 /// A row of `resources`: its tenant and its name.
-pub type Row = (String, Name);
+pub type Row = (String, ResourceName);
 
 /// One version of a row.
 #[derive(Debug, Clone)]
@@ -42,11 +42,7 @@ pub fn row_of(keys: &Value) -> Row {
     let key = ResourceKey::parse(&scope, text("sk")).unwrap();
     (
         scope.tenant,
-        Name {
-            channel: key.channel.to_string(),
-            resource_type: key.resource_type,
-            id: key.id,
-        },
+        ResourceName::server(key.channel.to_string(), key.resource_type, key.id),
     )
 }
 

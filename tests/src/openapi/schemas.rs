@@ -2,47 +2,21 @@
 //! of `limits.rs`, and that a response has exactly the described fields.
 
 mod bounds;
-mod rewrite;
-
-pub(super) use rewrite::forbid_null;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tidemark_core::wire::problem::ProblemBody;
-use utoipa::{
-    ToSchema,
-    openapi::{RefOr, schema::Schema},
-};
 
-use super::{OPERATIONS, unions};
-use rewrite::{close, for_generators, plain};
+use super::{
+    OPERATIONS,
+    rewrite::{close, for_generators, plain},
+    unions,
+    wire_type::{ExtraSchema, WireType, named, reference},
+};
 
 /// The name of the schema of all rejections.
 pub const PROBLEM: &str = "Problem";
-
-/// A schema that no wire type contains: a query parameter, or a member of a problem.
-pub struct ExtraSchema {
-    /// The name of the parameter or member.
-    pub name: &'static str,
-    /// The description in the document.
-    pub meaning: &'static str,
-    /// A function that returns the schema.
-    pub schema: fn() -> Value,
-}
-
-/// Describes a query parameter or a member of a problem.
-pub const fn named(
-    name: &'static str,
-    meaning: &'static str,
-    schema: fn() -> Value,
-) -> ExtraSchema {
-    ExtraSchema {
-        name,
-        meaning,
-        schema,
-    }
-}
 
 /// Members that a problem may have in addition to those of its type (`Problem::with`).
 const PROBLEM_MEMBERS: &[ExtraSchema] = &[
@@ -106,36 +80,6 @@ const PROBLEM_MEMBERS: &[ExtraSchema] = &[
 
 fn text() -> Value {
     json!({"type": "string"})
-}
-
-/// A wire type: its name, its schema and the schemas to which it refers.
-#[derive(Clone, Copy)]
-pub struct WireType {
-    name: fn() -> String,
-    collect: fn(&mut Vec<(String, RefOr<Schema>)>),
-}
-
-impl WireType {
-    /// Returns the wire type `T`.
-    pub const fn of<T: ToSchema>() -> Self {
-        Self {
-            name: || T::name().into_owned(),
-            collect: |schemas| {
-                schemas.push((T::name().into_owned(), T::schema()));
-                T::schemas(schemas);
-            },
-        }
-    }
-
-    /// Returns the name of the type in the document.
-    pub fn name(&self) -> String {
-        (self.name)()
-    }
-}
-
-/// Returns a reference to a schema by its name.
-pub fn reference(name: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
 /// Returns every schema to which an operation refers, by name.

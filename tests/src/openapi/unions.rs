@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::schemas::{forbid_null, reference};
+use super::{rewrite::forbid_null, wire_type::reference};
 use table::UNIONS;
 
 /// A schema whose fields depend on the value of one of them.

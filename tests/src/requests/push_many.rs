@@ -4,10 +4,7 @@ use std::{io::Write as _, sync::Arc};
 
 use flate2::{Compression, write::GzEncoder};
 use tidemark::engine::http::NoHook;
-use tidemark_core::{
-    model::limits::{BODY_BYTES_MAX, MEDIA_KEYS_MAX},
-    rules::media::MediaKey,
-};
+use tidemark_core::{model::limits::{BODY_BYTES_MAX, MEDIA_KEYS_MAX}, rules::media::MediaKey};
 use uuid::Uuid;
 
 use super::{
@@ -107,7 +104,7 @@ async fn large_rows(stack: &Stack, scale: Scale) -> Request {
 /// Prepares a push whose items name as many media keys as they may. With `is_authentic`, the keys
 /// were presigned, but nothing was uploaded.
 async fn media_keys(stack: &Stack, is_authentic: bool) -> Request {
-    let media = stack.parts("presign", Arc::new(NoHook)).media.unwrap();
+    let media = stack.media("presign", Arc::new(NoHook));
     let key = |number: usize| {
         let unique = Uuid::from_u128(number as u128);
         match is_authentic {

@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use lambda_http::{Context as LambdaContext, LambdaEvent};
 use serde_json::{Value, json, value::RawValue};
 use tidemark_aws::stream::StreamEvent;
-use tidemark_core::model::pack::unpack;
+use tidemark_aws::tables::format::unpack;
 
 use super::Stack;
 

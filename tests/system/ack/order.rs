@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tidemark_core::{model::channel::Channel, wire::token::Token};
+use tidemark_core::model::{channel::Channel, token::Token};
 use tidemark_tests::{Device, Stack, hooks::Gate};
 
 use super::{ack, ana, positions, pulled};

@@ -167,17 +167,17 @@ async fn other_tenants_pull_token_reveals_nothing() {
     }
     stack.settle().await;
 
-    let stolen = acme.since.clone();
+    let stolen = acme.since();
     device(&stack, "umbrella")
         .push_one(item("create", "tenant", 1, 2))
         .await;
     stack.settle().await;
     acme.pull().await;
 
-    for token in [stolen, acme.since.clone()] {
+    for token in [stolen, acme.since()] {
         let mut umbrella = device(&stack, "umbrella");
         umbrella.device_id = "another".into();
-        umbrella.since = token;
+        umbrella.set_since(&token);
         let readings: Vec<_> = umbrella
             .pull()
             .await

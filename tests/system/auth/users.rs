@@ -178,7 +178,7 @@ async fn other_users_pull_token_reveals_nothing() {
     let stack = Stack::new();
     let mut ana = device(&stack, "ana", &[], &["north"]);
     ana.pull().await;
-    let stolen = ana.since.clone();
+    let stolen = ana.since();
     ana.push(json!([
         item("create", "user/ana"),
         item("create", "group/north"),
@@ -188,7 +188,7 @@ async fn other_users_pull_token_reveals_nothing() {
     stack.settle().await;
 
     let mut ben = device(&stack, "ben", &[], &[]);
-    ben.since = stolen;
+    ben.set_since(&stolen);
     let page = ben.pull_page(100).await;
     let channels: Vec<_> = page["changes"]
         .as_array()

@@ -2,9 +2,7 @@
 //! as stored after a merge.
 
 use serde_json::{Value, json, value::RawValue};
-use tidemark_core::model::limits::{
-    NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX,
-};
+use tidemark_core::model::limits::{NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX};
 use tidemark_tests::{Device, Stack};
 
 use super::{Dice, assert_rejected, list, push_among_good, push_text, texts};

@@ -3,13 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tidemark_core::{
-    model::{
-        channel::Channel,
-        position::{Position, Sequence},
-    },
-    wire::token::{Progress, Token},
-};
+use tidemark_core::model::{channel::Channel, position::{Position, Sequence}, token::{Progress, Token}};
 use tidemark_tests::{ApiResponse, Stack};
 
 use super::assert_problem;

@@ -7,7 +7,8 @@ mod conflicts;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::Duration;
 use serde_json::{Value, json};
-use tidemark_core::{model::pack::unpack, wire::timestamp};
+use tidemark_aws::tables::format::unpack;
+use tidemark_core::model::time::timestamp;
 use tidemark_tests::{Device, Stack};
 
 use super::{boss, create, edit, everything, get, noise, push, replay};

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::Duration;
 use serde_json::{Value, json, value::RawValue};
-use tidemark_core::wire::timestamp;
+use tidemark_core::model::time::timestamp;
 use tidemark_tests::{Script, Stack, hooks::Moment};
 
 use super::{boss, create, edit, get, id_of, next_random, noise, push};

@@ -70,10 +70,8 @@ async fn failed_dead_lettering_retries_corrupt_record() {
         })
     };
 
-    let context = stack.context("changelog", Arc::new(hook()));
-    let response = tidemark_changelog::handle(&context, stream_event(&records))
-        .await
-        .expect("a response");
+    let changelog = stack.consumer("changelog", Arc::new(hook()));
+    let response = changelog.sequence(stream_event(&records)).await;
     let failed: Vec<_> = response
         .batch_item_failures
         .into_iter()
@@ -119,10 +117,8 @@ async fn failing_channel_is_reported_others_are_sequenced() {
         _ => CallFate::Continue,
     });
 
-    let context = stack.context("changelog", Arc::new(failing));
-    let response = tidemark_changelog::handle(&context, stream_event(&records))
-        .await
-        .expect("a response");
+    let changelog = stack.consumer("changelog", Arc::new(failing));
+    let response = changelog.sequence(stream_event(&records)).await;
     let failed: Vec<_> = response
         .batch_item_failures
         .into_iter()

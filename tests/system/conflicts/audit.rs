@@ -283,7 +283,7 @@ fn no_function_can_change_audit_entries() {
     let functions: BTreeSet<_> = grants.iter().map(|grant| grant.function.as_str()).collect();
 
     assert!(
-        functions.is_superset(&BTreeSet::from(["batches", "conflicts", "push", "resolve"])),
+        functions.is_superset(&BTreeSet::from(["admin", "batches", "push", "resolve"])),
         "{functions:?}"
     );
 

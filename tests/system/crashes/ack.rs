@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::Hook;
-use tidemark_core::{model::channel::Channel, wire::token::Token};
+use tidemark_core::model::{channel::Channel, token::Token};
 use tidemark_tests::{Device, Stack};
 
 use super::{CrashScenario, dies_everywhere, dies_twice};
@@ -27,7 +27,7 @@ async fn pulled(stack: &Stack, device: &mut Device<'_>, name: &str, channels: &[
     }
     stack.settle().await;
     device.pull().await;
-    device.since.as_str().expect("a token").to_owned()
+    device.since().as_str().expect("a token").to_owned()
 }
 
 async fn acknowledged(stack: &Stack, token: &str) -> Value {

@@ -22,10 +22,8 @@ struct Sequencing {
 
 /// Sequences the records and returns whether the function reports no failure.
 async fn sequenced(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> bool {
-    let context = stack.context("changelog", hook);
-    let response = tidemark_changelog::handle(&context, stream_event(records))
-        .await
-        .expect("a response");
+    let changelog = stack.consumer("changelog", hook);
+    let response = changelog.sequence(stream_event(records)).await;
     response.batch_item_failures.is_empty()
 }
 

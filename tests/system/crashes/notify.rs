@@ -44,10 +44,8 @@ impl CrashScenario for Publishing {
     }
 
     async fn act(&self, stack: &Stack, hook: Arc<dyn Hook>, records: &Vec<Value>) -> Value {
-        let context = stack.context("notify", hook);
-        let response = tidemark_notify::handle(&context, stream_event(records))
-            .await
-            .expect("a response");
+        let notify = stack.consumer("notify", hook);
+        let response = notify.notify(stream_event(records)).await;
         assert!(response.batch_item_failures.is_empty());
         let reasons: Vec<_> = stack
             .dead_letters()

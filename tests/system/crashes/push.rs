@@ -10,7 +10,7 @@ use tidemark::{
         client::{StoreClient, s3_client},
     },
 };
-use tidemark_core::wire::token::Token;
+use tidemark_core::model::token::Token;
 use tidemark_tests::{Device, Stack};
 
 use super::{CrashScenario, dies_everywhere, dies_twice};

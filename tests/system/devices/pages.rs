@@ -68,7 +68,7 @@ async fn devices_with_many_channels(stack: &Stack) -> String {
     let mut first = Device::new(stack, token.clone(), "00");
     first.pull().await;
     for number in 0..60 {
-        let body = json!({"ack_token": first.since, "device_id": format!("{number:02}")});
+        let body = json!({"ack_token": first.since(), "device_id": format!("{number:02}")});
         stack.post("sync/ack", &token, &body).await.ok();
     }
     token

@@ -36,7 +36,7 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
     let sample = sample
         .replace("${TOKEN}", &device.token)
         .replace("${BATCH_ID}", &batch_id);
-    sample.replace("${SINCE_TOKEN}", device.since.as_str().unwrap_or_default())
+    sample.replace("${SINCE_TOKEN}", device.since().as_str().unwrap_or_default())
 }
 
 /// Pushes an update of the meter `m-123`, which does not exist yet, and a create. Returns the id of
@@ -144,7 +144,7 @@ async fn both_apis_return_the_same_response() {
         ("push.rest-create", "push.rest-gzip"),
         ("push.rest-create", "push.rest-gzip-decompressed"),
         ("pull.rest-fresh", "pull.http-fresh"),
-        ("ack.rest-devices", "ack.http-devices"),
+        ("admin.rest-devices", "ack.http-devices"),
         ("pull.rest-limits", "pull.http-limits"),
     ] {
         let mut responses = Vec::new();

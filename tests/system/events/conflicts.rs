@@ -16,17 +16,17 @@ pub(super) struct ConflictsExpectation {
 
 pub(super) const EXPECTED: &[ConflictsExpectation] = &[
     ConflictsExpectation {
-        sample: "conflicts.rest-list",
+        sample: "admin.rest-conflicts",
         status: 200,
         fields: LISTED,
     },
     ConflictsExpectation {
-        sample: "conflicts.http-list",
+        sample: "admin.http-conflicts",
         status: 200,
         fields: LISTED,
     },
     ConflictsExpectation {
-        sample: "conflicts.rest-detail",
+        sample: "admin.rest-conflict",
         status: 200,
         fields: &[
             ("/resource_id", r#""m-123""#),
@@ -42,12 +42,12 @@ pub(super) const EXPECTED: &[ConflictsExpectation] = &[
         ],
     },
     ConflictsExpectation {
-        sample: "conflicts.rest-invalid-cursor",
+        sample: "admin.rest-invalid-cursor",
         status: 400,
         fields: &[("/code", r#""invalid_cursor""#), ("/path", r#""cursor""#)],
     },
     ConflictsExpectation {
-        sample: "conflicts.http-audit",
+        sample: "admin.http-audit",
         status: 200,
         fields: &[("/entries", "[]"), ("/next_cursor", "null")],
     },

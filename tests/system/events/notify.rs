@@ -42,9 +42,8 @@ async fn every_batch_publishes_the_expected_messages() {
             LambdaContext::default(),
         );
 
-        let response = tidemark_notify::handle(&stack.context("notify", Arc::new(NoHook)), event)
-            .await
-            .unwrap();
+        let notify = stack.consumer("notify", Arc::new(NoHook));
+        let response = notify.notify(event).await;
         response
             .batch_item_failures
             .into_iter()

@@ -5,12 +5,9 @@ use std::sync::Arc;
 
 use lambda_http::{Context as LambdaContext, LambdaEvent};
 use serde_json::{Value, json};
-use tidemark::engine::http::NoHook;
-use tidemark_aws::{Context, stream::StreamEvent};
-use tidemark_core::model::{
-    channel::{Channel, Scope},
-    position::{Position, Sequence},
-};
+use tidemark::{deployment::StreamConsumer, engine::http::NoHook};
+use tidemark_aws::stream::StreamEvent;
+use tidemark_core::model::{channel::{Channel, Scope}, position::{Position, Sequence}};
 use tidemark_tests::Stack;
 
 use super::{function_of, missing_fields, samples};
@@ -74,12 +71,10 @@ pub(super) const EXPECTED: &[StreamExpectation] = &[
 ];
 
 /// Runs a sample and returns the sequence numbers that the stream retries from, if any.
-async fn run(context: &Context, text: &str) -> Vec<Option<String>> {
+async fn run(changelog: &StreamConsumer, text: &str) -> Vec<Option<String>> {
     let event: StreamEvent = serde_json::from_str(text).unwrap();
-    let response =
-        tidemark_changelog::handle(context, LambdaEvent::new(event, LambdaContext::default()))
-            .await
-            .unwrap();
+    let event = LambdaEvent::new(event, LambdaContext::default());
+    let response = changelog.sequence(event).await;
     response
         .batch_item_failures
         .into_iter()
@@ -163,7 +158,7 @@ async fn dead_letter(stack: &Stack) -> Vec<(String, String, Value)> {
 
 #[tokio::test]
 async fn batches_are_sequenced_as_expected() {
-    each_batch(async |stack, text| run(&stack.context("changelog", Arc::new(NoHook)), text).await)
+    each_batch(async |stack, text| run(&stack.consumer("changelog", Arc::new(NoHook)), text).await)
         .await;
 }
 
@@ -213,10 +208,10 @@ async fn redelivered_batch_changes_nothing() {
     let samples = samples();
     for sample in EXPECTED.iter().map(|it| it.sample) {
         let stack = Stack::new();
-        let context = stack.context("changelog", Arc::new(NoHook));
-        run(&context, &samples[sample]).await;
+        let changelog = stack.consumer("changelog", Arc::new(NoHook));
+        run(&changelog, &samples[sample]).await;
         let before = stack.rows("changes");
-        assert_eq!(run(&context, &samples[sample]).await, [], "{sample}");
+        assert_eq!(run(&changelog, &samples[sample]).await, [], "{sample}");
         assert_eq!(stack.rows("changes"), before, "{sample}");
     }
 }
@@ -224,9 +219,9 @@ async fn redelivered_batch_changes_nothing() {
 #[tokio::test]
 async fn entries_have_the_positions_of_their_records() {
     let stack = Stack::new();
-    let context = stack.context("changelog", Arc::new(NoHook));
+    let changelog = stack.consumer("changelog", Arc::new(NoHook));
     let sample = &samples()["changelog.create-update-delete"];
-    run(&context, sample).await;
+    run(&changelog, sample).await;
 
     let event: Value = serde_json::from_str(sample).unwrap();
     let number = |record: &Value| {
@@ -253,7 +248,7 @@ async fn entries_have_the_positions_of_their_records() {
 async fn dead_lettered_record_is_stored_whole() {
     let stack = Stack::new();
     let sample = &samples()["changelog.unreadable-record"];
-    run(&stack.context("changelog", Arc::new(NoHook)), sample).await;
+    run(&stack.consumer("changelog", Arc::new(NoHook)), sample).await;
     let event: Value = serde_json::from_str(sample).unwrap();
     assert_eq!(dead_letter(&stack).await[0].2, event["Records"][1]);
 }

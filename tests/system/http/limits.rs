@@ -3,10 +3,7 @@
 use lambda_http::http::HeaderMap;
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
-use tidemark_core::{
-    model::limits::{PAGE_CHANGES_DEFAULT, PAYLOAD_BYTES_MAX},
-    wire::limits::LimitsResponse,
-};
+use tidemark_core::{model::limits::{PAGE_CHANGES_DEFAULT, PAYLOAD_BYTES_MAX}, wire::limits::LimitsResponse};
 use tidemark_tests::{Device, Stack};
 
 /// Returns the bounds that the deployment publishes.

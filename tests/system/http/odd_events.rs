@@ -344,7 +344,7 @@ async fn non_gateway_event_is_not_found() {
             "pull",
             "ack",
             "presign",
-            "conflicts",
+            "admin",
             "resolve",
             "batches",
         ] {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::Value;
-use tidemark_core::wire::{problem::ProblemCode, push::ItemCode};
+use tidemark_core::{model::result::ItemCode, wire::problem::ProblemCode};
 use utoipa::PartialSchema;
 
 /// Returns the rows of a chapter's tables as lists of cells, by the code in the first cell.

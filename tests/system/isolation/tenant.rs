@@ -33,7 +33,7 @@ pub(crate) async fn tenant(stack: &Stack) -> IntruderKnowledge {
         group_conflict,
         decided,
         batch: batch["batch_id"].as_str().expect("an id").to_owned(),
-        token: ana.since,
+        token: ana.since(),
         cursor: audit_cursor(stack, &admin).await,
         photo,
     }
@@ -104,7 +104,7 @@ async fn resolve(stack: &Stack, admin: &str, conflict: &str) {
 
 async fn pull_and_ack(stack: &Stack, ana: &mut Device<'_>) {
     ana.pull().await;
-    let ack = json!({"ack_token": ana.since, "device_id": "phone", "app_version": OWN});
+    let ack = json!({"ack_token": ana.since(), "device_id": "phone", "app_version": OWN});
     stack.post("sync/ack", &ana.token, &ack).await.ok();
 }
 

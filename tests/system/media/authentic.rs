@@ -4,10 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidemark_core::{
-    model::limits::{MEDIA_LOOKUPS_MAX, MEDIA_OLD_LOOKUPS_MAX},
-    rules::media::{Keyring, MediaKey},
-};
+use tidemark_core::{model::limits::{MEDIA_LOOKUPS_MAX, MEDIA_OLD_LOOKUPS_MAX}, rules::media::{Keyring, MediaKey}};
 use tidemark_tests::{Meter, Stack};
 use uuid::Uuid;
 

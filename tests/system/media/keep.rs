@@ -53,10 +53,7 @@ async fn kept_upload_does_not_need_the_original() {
     stack.remove(&arrival(&response)).await;
 
     let meter = Arc::new(Meter::default());
-    let media = stack
-        .context("push", meter.clone())
-        .media
-        .expect("a bucket");
+    let media = stack.media("push", meter.clone());
     let checked = media
         .check_and_keep(vec![key(&response)])
         .await
@@ -77,10 +74,7 @@ async fn dry_run_keeps_no_upload() {
     let stack = Stack::new().today();
     let response = presigned(&stack).await;
     stack.upload(&response, PHOTO).await;
-    let media = stack
-        .context("batches", Arc::new(NoHook))
-        .media
-        .expect("a bucket");
+    let media = stack.media("batches", Arc::new(NoHook));
     assert!(matches!(
         media.check(vec![key(&response)]).await[&key(&response)],
         MediaCheck::Verified(_)
@@ -95,7 +89,7 @@ async fn upload_replaced_during_copy_is_checked_again() {
     let response = presigned(&stack).await;
     stack.upload(&response, PHOTO).await;
     let gate = Arc::new(Gate::new(|call| call.operation == "CopyObject"));
-    let media = stack.context("push", gate.clone()).media.expect("a bucket");
+    let media = stack.media("push", gate.clone());
     let keys = vec![key(&response)];
 
     let replaced = async {

@@ -16,16 +16,16 @@ async fn server_sync_token_skips_nothing() {
 
     let response = ana.send(&json!([create("anas")])).await.ok();
     stack.settle().await;
-    ana.since = response["server_sync_token"].clone();
+    ana.set_since(&response["server_sync_token"]);
     ana.pull().await;
     assert!(ana.live().contains_key("bens"));
 
     // The token for a device without a token of this service begins with a snapshot.
     for foreign in [json!(null), json!("tok_20251203_123")] {
-        ana.since = foreign;
+        ana.set_since(&foreign);
         let response = ana.send(&json!([create("more")])).await.ok();
-        ana.since = response["server_sync_token"].clone();
-        ana.rows.clear();
+        ana.set_since(&response["server_sync_token"]);
+        ana.client.drop_copies(|_| true);
         ana.pull().await;
         assert_eq!(
             ana.live().into_keys().collect::<Vec<_>>(),

@@ -13,28 +13,27 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json, value::to_raw_value};
 use tidemark::{
     BoxFuture,
+    deployment::StreamConsumer,
     engine::{
         Reply,
         http::{Call, CallFate, Hook},
     },
 };
-use tidemark_aws::{Clock, Context};
-use tidemark_core::rules::sequence::segment::Segment;
+use tidemark_aws::Clock;
+use tidemark_aws::tables::changes::entries;
 use tidemark_tests::{Device, Script, Stack, hooks::Moment, stack::stream_event};
 
 use super::{admin, assert_mended, counts, outage, repair, write};
 
 /// Repairs everything with a function whose calls pass `hook`.
 async fn repaired_through(stack: &Stack, hook: Arc<dyn Hook>) -> Value {
-    repaired_by(&stack.context("changelog", hook)).await
+    repaired_by(&stack.consumer("changelog", hook)).await
 }
 
-async fn repaired_by(context: &Context) -> Value {
+async fn repaired_by(changelog: &StreamConsumer) -> Value {
     let event = to_raw_value(&json!({"repair": {}})).expect("JSON");
     let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
-    let response = tidemark_changelog::invoked(context, event)
-        .await
-        .expect("a response");
+    let response = changelog.invoke_changelog(event).await.expect("a response");
     serde_json::from_str(response.get()).expect("JSON")
 }
 
@@ -80,7 +79,7 @@ fn entries(stack: &Stack) -> usize {
         let packed = BASE64_STANDARD
             .decode(row["entries"]["B"].as_str().expect("bytes"))
             .expect("base64");
-        Segment::unpack_entries(&packed).expect("entries").len()
+        entries::unpack(&packed).expect("entries").len()
     });
     unpacked.sum()
 }
@@ -196,11 +195,11 @@ async fn concurrent_repairs_append_once() {
     let stack = Stack::new();
     let follower = outage(&stack).await;
     let yielding = || Arc::new(Script::new(|_, _, _, _| CallFate::Continue));
-    let [one, mut other] = [(); 2].map(|()| stack.context("changelog", yielding()));
+    let [one, mut other] = [(); 2].map(|()| stack.consumer("changelog", yielding()));
     // Two repairs that put the same item in the same millisecond could not determine which of them
     // wrote it.
     let now = stack.now() + chrono::Duration::milliseconds(1);
-    other.clock = Clock::from_fn(move || now);
+    other.context.clock = Clock::from_fn(move || now);
     let (one, other) = tokio::join!(repaired_by(&one), repaired_by(&other));
     assert_eq!(counts(&one)[2] + counts(&other)[2], 4, "{one} {other}");
     assert_mended(&stack, follower).await;
@@ -248,8 +247,8 @@ async fn invocation_time_is_bounded() {
         });
 
         let started = stack.now();
-        let mut context = stack.context("changelog", Arc::new(hook));
-        context.clock = Clock::from_fn(move || {
+        let mut changelog = stack.consumer("changelog", Arc::new(hook));
+        changelog.context.clock = Clock::from_fn(move || {
             started + chrono::Duration::seconds(late.load(Ordering::SeqCst))
         });
 
@@ -258,9 +257,7 @@ async fn invocation_time_is_bounded() {
         )
         .expect("JSON");
         let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
-        let response = tidemark_changelog::invoked(&context, event)
-            .await
-            .expect("a response");
+        let response = changelog.invoke_changelog(event).await.expect("a response");
         let response: Value = serde_json::from_str(response.get()).expect("JSON");
 
         if is_rejected {
@@ -302,12 +299,12 @@ async fn repeated_repair_continues_after_timeout() {
             }
             CallFate::Continue
         });
-        let mut context = stack.context("changelog", Arc::new(hook));
+        let mut changelog = stack.consumer("changelog", Arc::new(hook));
         let started = stack.now();
-        context.clock = Clock::from_fn(move || {
+        changelog.context.clock = Clock::from_fn(move || {
             started + chrono::Duration::seconds(late.load(Ordering::SeqCst))
         });
-        let response = repaired_by(&context).await;
+        let response = repaired_by(&changelog).await;
         appended.push((response["code"].clone(), entries(&stack)));
         stack.advance(chrono::Duration::minutes(1));
     }
@@ -327,10 +324,10 @@ async fn lagging_head_is_moved_without_repair() {
     let stack = Stack::new();
     write(&admin(&stack), "create", "a", "tenant", 0, "sequenced").await;
 
-    let context = stack.context("changelog", Arc::new(Script::heads_stay()));
-    let response = tidemark_changelog::handle(&context, stream_event(&stack.stream_records()))
-        .await
-        .expect("a response");
+    let changelog = stack.consumer("changelog", Arc::new(Script::heads_stay()));
+    let response = changelog
+        .sequence(stream_event(&stack.stream_records()))
+        .await;
     assert_eq!(response.batch_item_failures.len(), 1);
 
     stack.forget().await;

@@ -147,7 +147,7 @@ async fn one_invocation_repairs_everything() {
         "phone",
     );
     reader.pull().await;
-    assert_eq!(reader.rows.len() as u64, all);
+    assert_eq!(reader.rows().len() as u64, all);
     assert_eq!(counts(&repair(&stack, json!({})).await)[1..], [0, 0]);
 }
 

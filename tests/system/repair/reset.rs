@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack, device::DeviceCopy};
+use tidemark_client::ResourceName;
+use tidemark_tests::{Device, Stack};
 
 use super::{admin, repair, write};
 
@@ -38,12 +39,7 @@ async fn restore(stack: &Stack, copy: &BTreeMap<&'static str, Vec<Value>>) {
 /// position stays at the end of the restored log.
 async fn create_own(ana: &mut Device<'_>) {
     write(ana, "create", "hers", "tenant", 0, "after").await;
-    let hers = DeviceCopy {
-        server_version: 1,
-        payload: Some("{}".into()),
-    };
-    ana.rows
-        .insert(("tenant".into(), "meter".into(), "hers".into()), hers);
+    ana.store_created(ResourceName::server("tenant", "meter", "hers"), "{}");
 }
 
 /// Resets all channels, after a dry run that changes nothing, and asserts that only the first reset
@@ -159,4 +155,30 @@ async fn reset_rejects_a_start_time() {
         (&response["status"], &response["path"]),
         (&json!(400), &json!("repair.since"))
     );
+}
+
+#[tokio::test]
+async fn reset_replaces_a_corrupt_segment() {
+    let stack = Stack::new();
+    let (writer, mut ana) = (admin(&stack), stack.device("ana", "phone"));
+    ana.pull().await;
+    write(&writer, "create", "a", "tenant", 0, "before").await;
+    stack.settle().await;
+    for mut row in stack.rows("changes") {
+        if row.get("entries").is_some() {
+            row["entries"] = json!({"B": ""});
+            stack.dynamodb("PutItem", &json!({"TableName": "changes", "Item": row}));
+        }
+    }
+    let request = json!({"since_token": ana.since(), "device_id": "phone"});
+    let response = stack.post("sync/pull", &ana.token, &request).await;
+    assert_eq!(response.status, 503);
+
+    let channel = json!({"start_over": true, "tenant": "acme", "channel": "tenant"});
+    assert_eq!(repair(&stack, channel).await["started_over"], 1);
+    assert_reset(&mut ana).await;
+    write(&writer, "update", "a", "tenant", 1, "after").await;
+    stack.settle().await;
+    ana.pull().await;
+    assert_eq!(ana.live()["a"].server_version, 2);
 }

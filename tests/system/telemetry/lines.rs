@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lambda_http::{Context as LambdaContext, RequestExt as _};
 use serde_json::{Value, json};
 use tidemark::engine::{Reply, http::NoHook};
+use tidemark_core::wire::problem::Problem;
 use tidemark_tests::{Stack, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 
@@ -89,7 +90,7 @@ async fn rejected_request_logs_the_response_code() {
         json!([
             ["push", 401, "unauthenticated", null],
             ["pull", 400, "invalid_request", "acme"],
-            ["conflicts", 403, "forbidden", "acme"]
+            ["admin", 403, "forbidden", "acme"]
         ])
     );
 }
@@ -105,7 +106,7 @@ async fn lambda_and_gateway_ids_are_logged() {
     let request = tidemark_tests::request(&event.to_string());
     let mut lambda_context = LambdaContext::default();
     lambda_context.request_id = "of-lambda".into();
-    let respond = async { Err::<(), _>(tidemark_aws::http::not_found().into()) };
+    let respond = async { Err::<(), _>(Problem::not_found().into()) };
     let request = request.with_lambda_context(lambda_context);
     tidemark_aws::http::serve(&context, "presign", &request, respond).await;
 
@@ -139,11 +140,11 @@ async fn unsequenced_channel_is_logged() {
         .push_one(meter("create", "m-1", 0, json!({})))
         .await;
 
-    let context = stack.context("changelog", unavailable());
+    let changelog = stack.consumer("changelog", unavailable());
     let (written, _guard) = CapturedLog::at(LevelFilter::INFO);
     let mut event = stream_event(&stack.stream_records());
     event.context.request_id = "of-lambda".into();
-    tidemark_changelog::handle(&context, event).await.unwrap();
+    changelog.sequence(event).await;
 
     let lines = written.logs();
     let fields = |at: usize| {

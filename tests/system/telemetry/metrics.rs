@@ -1,5 +1,6 @@
 //! Metrics: the right numbers for a scenario.
 
+mod corrupt;
 mod failures;
 
 use std::collections::BTreeMap;

@@ -72,9 +72,9 @@ async fn day_leaves_no_secrets_in_logs() {
     let (functions, _) = logged(&written);
     let all = [
         "ack",
+        "admin",
         "batches",
         "changelog",
-        "conflicts",
         "notify",
         "presign",
         "pull",

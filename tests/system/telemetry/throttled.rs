@@ -75,12 +75,9 @@ async fn pushed(
     let calls = Arc::new(AtomicUsize::new(0));
     let next = AtomicUsize::new(0);
     let random = Random::from_fn(move || drawn[next.fetch_add(1, Ordering::SeqCst) % drawn.len()]);
-    let context = stack
-        .context(
-            "push",
-            Arc::new(throttling(throttled, times, Arc::clone(&calls))),
-        )
-        .with_random(random);
+    let hook = Arc::new(throttling(throttled, times, Arc::clone(&calls)));
+    let context = stack.context("push", hook.clone()).with_random(random);
+    let media = stack.media("push", hook);
 
     let payload = match throttled {
         TRANSACTION => json!({"id": "secret-id", "code": "X"}),
@@ -99,7 +96,7 @@ async fn pushed(
 
     let began = Instant::now();
     let request = tidemark_tests::request(&event);
-    let response = ApiResponse::read(tidemark_push::handle(&context, request).await).ok();
+    let response = ApiResponse::read(tidemark_push::handle(&context, &media, request).await).ok();
     (
         response["results"][0]["code"].clone(),
         calls.load(Ordering::SeqCst),

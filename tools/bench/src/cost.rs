@@ -1,6 +1,7 @@
 //! `bench cost`: capacity units, calls and round trips of all operations of devices and admins, and
 //! their price.
 
+mod amount;
 mod counted;
 pub mod dollars;
 pub mod history;
@@ -8,7 +9,8 @@ mod operations;
 mod tables;
 
 use crate::table::Table;
-pub use counted::{Cost, Counting};
+pub use amount::Cost;
+pub use counted::Counting;
 pub use operations::Operations;
 
 /// Bytes of the measured payloads.

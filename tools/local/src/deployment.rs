@@ -2,23 +2,23 @@
 //! builds its functions with their environments. Tests build their own stacks from the same parts.
 
 mod contexts;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use lambda_http::{Context as LambdaContext, LambdaEvent};
 use serde_json::Value;
-use tidemark_aws::stream::StreamEvent;
-use tidemark_aws::{Clock, Context};
+use tidemark_aws::Clock;
 
+use crate::auth;
 use crate::engine::Engine;
 use crate::gateway::invoke::{Invocation, Invocations};
 use crate::gateway::{Function, Functions};
 use crate::store::{ACCESS_KEY, SECRET_KEY};
 use crate::template::{Template, TemplateError};
-use crate::{BoxFuture, auth};
-pub use contexts::{Clients, context, context_with_media, stream_context};
+pub use contexts::{Clients, context, context_with_dead_letters, context_with_media};
+pub use streams::{StreamConsumer, StreamFunction, stream_consumer, stream_function};
 
 /// Origins whose pages may use every runner: development servers on this machine, on any port.
 pub const LOCAL_ORIGINS: &str =
@@ -152,14 +152,15 @@ pub fn binaries_environment(port: u16) -> Result<BTreeMap<String, String>, Deplo
     Ok(all)
 }
 
-/// Wraps a function crate as a [`Function`] behind the API. It is a macro because no parameter type
-/// can require an async function whose future is `Send`.
+/// Wraps a function crate as a [`Function`] behind the API whose `handle` takes these dependencies.
+/// It is a macro because no parameter type can require an async function whose future is `Send`.
 macro_rules! serving {
-    ($context:expr, $function:ident) => {{
-        let context = $context;
+    ($function:ident($($dependency:ident),+) = $dependencies:expr) => {{
+        #[allow(unused_parens, reason = "one dependency is not a tuple")]
+        let ($($dependency),+) = $dependencies;
         let serve: Function = Arc::new(move |request| {
-            let context = context.clone();
-            Box::pin(async move { $function::handle(&context, request).await })
+            $(let $dependency = $dependency.clone();)+
+            Box::pin(async move { $function::handle($(&$dependency,)+ request).await })
         });
         serve
     }};
@@ -184,40 +185,48 @@ pub fn functions(
         )
     };
     let with_dead_letters =
-        |function| stream_context(template, function, clients(function), clock.clone());
+        |function| context_with_dead_letters(template, function, clients(function), clock.clone());
     let with_media =
         |function| context_with_media(template, function, clients(function), clock.clone());
 
     Ok(BTreeMap::from([
-        ("ack", serving!(context("ack")?, tidemark_ack)),
+        ("ack", serving!(tidemark_ack(context) = context("ack")?)),
         (
-            "batches",
-            serving!(with_media("batches")?, tidemark_batches),
+            "admin",
+            serving!(tidemark_admin(context, dead_letters) = with_dead_letters("admin")?),
         ),
         (
-            "conflicts",
-            serving!(with_dead_letters("conflicts")?, tidemark_conflicts),
+            "batches",
+            serving!(tidemark_batches(context, media) = with_media("batches")?),
         ),
         (
             "presign",
-            serving!(with_media("presign")?, tidemark_presign),
+            serving!(tidemark_presign(context, media) = with_media("presign")?),
         ),
-        ("pull", serving!(context("pull")?, tidemark_pull)),
-        ("push", serving!(with_media("push")?, tidemark_push)),
-        ("resolve", serving!(context("resolve")?, tidemark_resolve)),
+        ("pull", serving!(tidemark_pull(context) = context("pull")?)),
+        (
+            "push",
+            serving!(tidemark_push(context, media) = with_media("push")?),
+        ),
+        (
+            "resolve",
+            serving!(tidemark_resolve(context) = context("resolve")?),
+        ),
     ]))
 }
 
-/// Wraps a function crate as a function that is invoked directly; a macro for the same reason as
-/// `serving`.
+/// Wraps a function crate as a function that is invoked directly, whose `invoked` takes these
+/// dependencies; a macro for the same reason as `serving`.
 macro_rules! invoking {
-    ($context:expr, $function:ident) => {{
-        let context = $context;
+    ($function:ident($context:ident $(, $dependency:ident)*) = $dependencies:expr) => {{
+        #[allow(unused_parens, reason = "one dependency is not a tuple")]
+        let ($context $(, $dependency)*) = $dependencies;
         let invoke: Invocation = Arc::new(move |event| {
-            let context = context.clone();
+            let $context = $context.clone();
+            $(let $dependency = $dependency.clone();)*
             Box::pin(async move {
-                let event = LambdaEvent::new(event, lambda_context(&context.clock));
-                $function::invoked(&context, event)
+                let event = LambdaEvent::new(event, lambda_context(&$context.clock));
+                $function::invoked(&$context, $(&$dependency,)* event)
                     .await
                     .map_err(|error| error.to_string())
             })
@@ -235,7 +244,8 @@ pub fn invocations(
     clients: &dyn Fn(&str) -> Clients,
     clock: &Clock,
 ) -> Result<Invocations, DeploymentError> {
-    let changelog = stream_context(template, "changelog", clients("changelog"), clock.clone())?;
+    let changelog =
+        context_with_dead_letters(template, "changelog", clients("changelog"), clock.clone())?;
     let resolve = context(
         template,
         "resolve",
@@ -244,8 +254,11 @@ pub fn invocations(
     )?;
 
     Ok(BTreeMap::from([
-        ("changelog", invoking!(changelog, tidemark_changelog)),
-        ("resolve", invoking!(resolve, tidemark_resolve)),
+        (
+            "changelog",
+            invoking!(tidemark_changelog(context, dead_letters) = changelog),
+        ),
+        ("resolve", invoking!(tidemark_resolve(context) = resolve)),
     ]))
 }
 
@@ -254,41 +267,6 @@ fn lambda_context(clock: &Clock) -> LambdaContext {
     let mut context = LambdaContext::default();
     context.request_id = clock.unique_id().to_string();
     context
-}
-
-/// A function that consumes stream batches, as the event source mapping calls it.
-pub type StreamFunction = Box<
-    dyn Fn(StreamEvent) -> BoxFuture<'static, Result<DynamoDbEventResponse, String>> + Send + Sync,
->;
-
-/// Wraps a function crate as a stream consumer; a macro for the same reason as `serving`.
-macro_rules! consuming {
-    ($context:expr, $function:ident) => {{
-        let context = $context;
-        let consume: StreamFunction = Box::new(move |event| {
-            let context = context.clone();
-            let event = LambdaEvent::new(event, lambda_context(&context.clock));
-            Box::pin(async move {
-                match tokio::spawn(async move { $function::handle(&context, event).await }).await {
-                    Ok(response) => response.map_err(|error| error.to_string()),
-                    Err(error) => Err(error.to_string()),
-                }
-            })
-        });
-        consume
-    }};
-}
-
-/// Returns the stream consumer with this name. A panic in it fails the batch, as on Lambda.
-///
-/// # Errors
-/// Returns `NoStreamFunction` if no function of that name consumes stream batches.
-pub fn stream_function(name: &str, context: Context) -> Result<StreamFunction, DeploymentError> {
-    match name {
-        "changelog" => Ok(consuming!(context, tidemark_changelog)),
-        "notify" => Ok(consuming!(context, tidemark_notify)),
-        _ => Err(DeploymentError::NoStreamFunction(name.to_owned())),
-    }
 }
 
 fn development_parameters() -> [(&'static str, String); 6] {

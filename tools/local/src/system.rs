@@ -273,9 +273,9 @@ impl LinkedFunctions {
         let emulate = |mapping: &StreamMapping| -> Result<_, StartError> {
             let name = mapping.function.as_str();
             let clients = self.clients(name);
-            let context =
-                deployment::stream_context(&self.template, name, clients, self.clock.clone())?;
-            let function = deployment::stream_function(name, context)?;
+            let consumer =
+                deployment::stream_consumer(&self.template, name, clients, self.clock.clone())?;
+            let function = deployment::stream_function(name, consumer)?;
             Ok(EventSourceMapping::new(
                 self.engine.clone(),
                 mapping,

@@ -9,24 +9,29 @@ mod load;
 mod media;
 mod rounds;
 mod rows;
+mod scheduler;
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::push::Mode;
 use chrono::{DateTime, Utc};
+use tidemark_aws::{Context, Error, media::Media, tables::resources::LoadedRows};
 use tidemark_core::{
-    model::{json::Json, resource::ResourceKey},
+    model::{json::Json, resource::ResourceKey, result::ItemResult},
     rules::push::{
-        intake::{self, Intake, Sender},
-        references::{Create, EarlierCreates},
+        edit::{Create, Sender},
+        intake::{self, Intake},
+        references::EarlierCreates,
     },
-    wire::push::ItemResult,
+    wire::push::read_item,
 };
 
-use load::BatchReads;
-use rounds::BatchRun;
-use rows::Rows;
-use tidemark_aws::{context::Context, error::Error, tables::resources::LoadedRows};
+use self::{
+    load::BatchReads,
+    rounds::{BatchRun, record_results},
+    rows::Rows,
+    scheduler::Scheduler,
+};
+use crate::push::Mode;
 
 /// The parsed items of a batch, with the rows that they reference.
 #[derive(Debug)]
@@ -36,21 +41,22 @@ pub struct Batch {
     /// The creates of earlier batches to which references may point.
     earlier: EarlierCreates,
     /// The resources with creates that are part of a conflict.
-    rejected: HashSet<ResourceKey>,
+    conflicting_creates: HashSet<ResourceKey>,
 }
 
 impl Batch {
     /// Parses the items and reads the rows that they reference, in one round trip.
     ///
     /// # Errors
-    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row other
+    /// than that of a resource or a conflict cannot be decoded.
     pub async fn load(
         context: &Context,
         sender: Sender<'_>,
         items: &[Json],
         mode: Mode,
     ) -> Result<Self, Error> {
-        let intake = intake::read(items, sender);
+        let intake = intake::read(items.iter().map(|item| read_item(item)), sender);
         let reads = BatchReads::of(&intake.groups, sender, mode);
 
         let (tables, tenant) = (&context.tables, &sender.principal.tenant);
@@ -63,14 +69,14 @@ impl Batch {
         let (certain, possibly_stale, conflicts, failed) =
             (certain?, possibly_stale?, conflicts?, failed?);
 
-        let rejected = reads.rejected(&conflicts);
+        let conflicting_creates = reads.conflicting_creates(&conflicts);
         let earlier = reads.earlier_creates(&certain, &conflicts, failed);
         let loaded = reads.merge(certain, possibly_stale);
         Ok(Self {
             intake,
             loaded,
             earlier,
-            rejected,
+            conflicting_creates,
         })
     }
 
@@ -95,11 +101,13 @@ impl Batch {
     /// [`Mode::Apply`].
     ///
     /// # Errors
-    /// Returns `Error::Unavailable` if DynamoDB is unavailable. Applied edits stay applied; a retry
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row other
+    /// than that of a resource or a conflict cannot be decoded. Applied edits stay applied; a retry
     /// finds them in the deduplication window.
     pub async fn decide(
         self,
         context: &Context,
+        media: &Media,
         sender: Sender<'_>,
         results: &mut BTreeMap<usize, ItemResult>,
         now: DateTime<Utc>,
@@ -109,30 +117,25 @@ impl Batch {
             intake,
             loaded,
             earlier,
-            rejected,
+            conflicting_creates,
         } = self;
+        record_results(results, intake.rejected.into_iter());
 
-        for rejected in intake.rejected {
-            results.entry(rejected.index).or_insert(rejected);
-        }
-
+        let groups = intake.groups;
         let media =
-            media::verify(context, sender, &intake.groups, &loaded.rows, results, mode).await?;
-        let rounds = BatchRun {
+            media::verify(context, media, sender, &groups, &loaded.rows, results, mode).await?;
+        let run = BatchRun {
             context,
             sender,
             now,
             mode,
-            earlier,
             media,
         };
 
-        let known = intake
-            .groups
-            .iter()
-            .map(|group| group.key.clone())
-            .collect();
+        let known = groups.iter().map(|group| group.key.clone()).collect();
+        let rows = Rows::new(loaded, known, conflicting_creates, mode);
+        let scheduler = Scheduler::new(groups, earlier, sender, results);
         // Boxed like the other large futures of a push.
-        Box::pin(rounds.run(intake.groups, Rows::new(loaded, known), rejected, results)).await
+        Box::pin(run.run(scheduler, rows, results)).await
     }
 }

@@ -13,8 +13,11 @@ use tidemark_core::{
     },
 };
 
-use super::{APPEND_ATTEMPTS_MAX, RepairInvocation, concurrent_updates};
-use crate::compare::{LogCoverage, ReadLimit, read_backward, read_forward};
+use super::RepairInvocation;
+use crate::{
+    compare::{LogCoverage, ReadLimit, read_backward, read_forward},
+    sequence::{APPEND_ATTEMPTS_MAX, concurrent_updates},
+};
 use tidemark_aws::{error::Error, metrics::Metric, tables::changes::AppendOutcome};
 
 /// A channel under repair, whose log was compared up to `head`.

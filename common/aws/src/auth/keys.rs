@@ -68,7 +68,7 @@ impl Keys {
             }
             KeySource::Url(url) => {
                 let connector = transport::system_connector()
-                    .map_err(|error| Error::Unavailable(error.to_string()))?;
+                    .map_err(|error| Error::unavailable(error.to_string()))?;
 
                 Self {
                     source: Some(Source {
@@ -116,7 +116,7 @@ impl Keys {
         match cached.key(header) {
             Some(key) if cached.is_trusted(now) => Ok(Some(key)),
             None if cached.is_trusted(now) && cached.fetched_at >= cached.attempted_at => Ok(None),
-            _ => Err(Error::Unavailable(format!(
+            _ => Err(Error::unavailable(format!(
                 "the key set at {} could not be fetched",
                 source.url
             ))),
@@ -182,7 +182,7 @@ impl Source {
     /// stack.
     async fn fetch(&self) -> Result<JwkSet, Error> {
         let outage = |what: String| {
-            Error::Unavailable(format!("fetching the key set from {}: {what}", self.url))
+            Error::unavailable(format!("fetching the key set from {}: {what}", self.url))
         };
 
         let mut request: HttpRequest = Request::new(SdkBody::empty());
@@ -244,7 +244,7 @@ fn is_for(key: &Jwk, algorithm: Algorithm) -> bool {
 }
 
 fn read(text: &[u8]) -> Result<JwkSet, Error> {
-    // A key set is not a stored item.
+    // A key set is not a stored item, so the error is not `Error::Corrupt`.
     serde_json::from_slice(text)
-        .map_err(|error| Error::Unavailable(Error::undecoded("key set", error).to_string()))
+        .map_err(|error| Error::unavailable(Error::undecoded("key set", error).to_string()))
 }

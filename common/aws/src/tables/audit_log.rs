@@ -11,21 +11,21 @@
 //! They are written in the same transaction, so that an entry is stored completely or not at all.
 
 mod list;
+mod stored;
 
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use crate::tables::format::pack;
+use aws_sdk_dynamodb::types::Put;
 use serde::{Deserialize, Serialize};
-use tidemark_core::{
-    model::{
-        json,
-        limits::{AUDIT_SHARDS, CHUNK_BYTES_MAX},
-        pack::pack,
-    },
-    rules::audit::AuditEntry,
+use tidemark_core::model::{
+    audit::AuditEntry,
+    json,
+    limits::{AUDIT_SHARDS, CHUNK_BYTES_MAX},
 };
 
 pub use list::PackedEntry;
+use stored::StoredEntry;
 
-use super::{Table, Tables, TransactionOutcome, to_row, transaction::transact_put};
+use super::{Table, Tables, TransactionItem, TransactionOutcome, to_row};
 use crate::error::Error;
 
 /// Prefix of the keys of parts that earlier builds wrote. Entry keys of those builds begin with a
@@ -67,15 +67,15 @@ impl Tables {
     /// transactions; the entry is written first.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable or cancels the transaction.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable or cancels the transaction.
     pub async fn add_audit_entry(&self, tenant: &str, entry: &AuditEntry) -> Result<(), Error> {
         match self
             .transact(self.audit_log.transaction_items(tenant, entry)?)
             .await?
         {
             TransactionOutcome::Done => Ok(()),
-            TransactionOutcome::Cancelled(_) => Err(Error::Unavailable(
-                "the transaction of an audit entry was cancelled".into(),
+            TransactionOutcome::Cancelled(_) => Err(Error::unavailable(
+                "the transaction of an audit entry was cancelled",
             )),
         }
     }
@@ -90,15 +90,15 @@ impl AuditLog {
     /// Returns the transaction items that append an entry.
     ///
     /// # Errors
-    /// Returns `Error` if the entry cannot be serialized, which does not happen.
+    /// Returns `Error::Unavailable` if the entry cannot be serialized, which does not happen.
     pub fn transaction_items(
         &self,
         tenant: &str,
         entry: &AuditEntry,
-    ) -> Result<Vec<TransactWriteItem>, Error> {
-        let packed = pack(
-            &serde_json::to_vec(entry).map_err(|error| Error::unencoded("audit entry", error))?,
-        );
+    ) -> Result<Vec<TransactionItem>, Error> {
+        let text = serde_json::to_vec(&StoredEntry::from(entry.clone()))
+            .map_err(|error| Error::unencoded("audit entry", error))?;
+        let packed = pack(&text);
         let chunks: Vec<&[u8]> = packed.chunks(CHUNK_BYTES_MAX).collect();
 
         let rows = chunks.iter().enumerate().map(|(number, chunk)| {
@@ -122,7 +122,7 @@ impl AuditLog {
             let put = Put::builder()
                 .table_name(&self.0.name)
                 .set_item(Some(to_row(&row)?));
-            transact_put(put.condition_expression("attribute_not_exists(pk)"))
+            TransactionItem::put(put.condition_expression("attribute_not_exists(pk)"))
         });
 
         rows.collect()

@@ -8,6 +8,7 @@
 //! therefore lag for a moment, but it never points past the end of the list, and readers do not
 //! read past the head.
 
+pub mod entries;
 mod read;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tidemark_core::{
     model::{channel::Scope, position::Position},
     rules::sequence::plan::{Head, LogStep},
+    wire::text,
 };
 
 pub use read::{PackedSegment, PositionStatus, StoredSegment};
@@ -52,9 +54,14 @@ pub enum AppendOutcome {
 /// A head as it is stored in its own row and in the row of the segment that ends at it.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct HeadFields {
+    #[serde(with = "text")]
     position: Position,
     stream_label: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "text::option"
+    )]
     floor: Option<Position>,
     moved_at: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,6 +103,7 @@ struct HeadRow {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct SegmentRow {
     pk: String,
+    #[serde(with = "text")]
     sk: Position,
     /// The head after this segment.
     #[serde(flatten)]
@@ -110,8 +118,9 @@ impl Changes {
     /// segment already follows that head, moves the head after that segment instead.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable. A prefix of the steps may then be part of the
-    /// log, and the head may lag behind them.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment
+    /// cannot be decoded. A prefix of the steps may then be part of the log, and the head may lag
+    /// behind them.
     pub async fn append(&self, scope: &Scope, steps: &[LogStep]) -> Result<AppendOutcome, Error> {
         for step in steps {
             if let Some(head) = self.put_segment(scope, step).await? {
@@ -138,7 +147,7 @@ impl Changes {
             pk: scope.partition(),
             sk: step.segment.prev,
             head: HeadFields::of(&step.head),
-            entries: step.segment.packed_entries(),
+            entries: entries::pack(&step.segment.entries),
             expires_at: expiry(
                 step.head.moved_at,
                 self.retention + Duration::days(EXPIRY_MARGIN_DAYS),
@@ -163,7 +172,7 @@ impl Changes {
                     .filter(|existing| *existing != row)
                     .map(|existing| existing.head))
             }
-            None => Err(Error::unavailable("put_item on changes", error)),
+            None => Err(Error::failed_call("put_item on changes", error)),
         }
     }
 
@@ -188,7 +197,7 @@ impl Changes {
 
         match put.send().await {
             Err(error) if !is_condition_failure(&error) => {
-                Err(Error::unavailable("put_item on changes", error))
+                Err(Error::failed_call("put_item on changes", error))
             }
             _ => Ok(()),
         }

@@ -12,7 +12,6 @@
 //! Legacy rows (`tenant` / conflict id) are read, joined and resolved in their own format.
 
 mod by_device;
-mod decided;
 mod encode;
 mod find;
 mod keys;
@@ -23,6 +22,7 @@ mod opened;
 mod payloads;
 mod read;
 mod record;
+mod resolution;
 mod resolve;
 mod row;
 mod statements;
@@ -31,19 +31,21 @@ pub(crate) mod versions;
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
     model::{
-        conflict::{ConflictEdit, ConflictOutcome, Resolution},
+        conflict::{ConflictEdit, ConflictOutcome},
+        edit::Action,
         json,
+        resolution::Resolution,
         resource::EditId,
     },
-    wire::Action,
+    wire::text,
 };
 
 pub use by_device::{DeviceConflict, NewestConflicts};
-pub(crate) use decided::decided;
 pub use find::DeviceConflicts;
 pub use list::ConflictCursor;
+pub(crate) use resolution::read_resolution;
 
-use super::{Table, moment};
+use super::{Table, moment, statements::WriteOutcome};
 use crate::error::Error;
 
 /// Maximum bytes of each payload in a conflict's own row: that of the first edit, of a joined edit
@@ -62,6 +64,7 @@ pub struct Conflicts(pub(super) Table);
 /// The stored outcome of a resolved conflict.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct OutcomeRow {
+    #[serde(with = "text")]
     resolution: Resolution,
     resolved_by: String,
     resolved_at: i64,
@@ -74,6 +77,7 @@ struct OutcomeRow {
 #[derive(Debug, Serialize, Deserialize)]
 struct EditRow {
     edit: String,
+    #[serde(with = "text")]
     action: Action,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client_payload: Option<String>,
@@ -144,4 +148,16 @@ fn digest(text: &str) -> Option<[u8; 16]> {
 
 fn hex(edit: EditId) -> String {
     format!("{:016x}", edit.0)
+}
+
+/// Accepts a write outcome for an immutable row, which may exist already.
+fn accept_existing(committed: WriteOutcome) -> Result<(), Error> {
+    match committed {
+        WriteOutcome::Written | WriteOutcome::ConditionFailed => Ok(()),
+        WriteOutcome::Unavailable => Err(throttled()),
+    }
+}
+
+fn throttled() -> Error {
+    Error::unavailable("batch_execute_statement on conflicts: throttled")
 }

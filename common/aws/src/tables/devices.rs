@@ -95,7 +95,8 @@ impl Devices {
     /// which keeps both expressions below DynamoDB's limits of 300 operators and 4 KB.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the stored
+    /// positions cannot be decoded.
     pub async fn note(&self, principal: &Principal, note: &Note<'_>) -> Result<AckOutcome, Error> {
         match self.acknowledgement(principal, note).send().await {
             Ok(_) => Ok(AckOutcome::Done),
@@ -105,7 +106,7 @@ impl Devices {
                     .map(positions)
                     .transpose()
                     .map(|stored| AckOutcome::Behind(stored.unwrap_or_default())),
-                _ => Err(Error::unavailable("update_item on devices", error)),
+                _ => Err(Error::failed_call("update_item on devices", error)),
             },
         }
     }
@@ -150,7 +151,8 @@ impl Devices {
     /// acknowledgement.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the row
+    /// cannot be decoded.
     pub async fn load(
         &self,
         tenant: &str,
@@ -171,7 +173,7 @@ impl Devices {
             .await;
 
         response
-            .map_err(|error| Error::unavailable("get_item on devices", error))?
+            .map_err(|error| Error::failed_call("get_item on devices", error))?
             .item
             .map(read)
             .transpose()
@@ -182,7 +184,8 @@ impl Devices {
     /// response below its size limit.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row
+    /// cannot be decoded.
     pub async fn list(
         &self,
         tenant: &str,
@@ -203,7 +206,7 @@ impl Devices {
         let response = query
             .send()
             .await
-            .map_err(|error| Error::unavailable("query on devices", error))?;
+            .map_err(|error| Error::failed_call("query on devices", error))?;
 
         let devices: Vec<_> = response
             .items
@@ -222,7 +225,8 @@ impl Devices {
     /// are read strongly consistently.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row
+    /// cannot be decoded.
     pub async fn of_tenant(
         &self,
         tenant: &str,
@@ -283,7 +287,7 @@ impl Devices {
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
-            .map_err(|error| Error::unavailable("query on devices by tenant", error))?;
+            .map_err(|error| Error::failed_call("query on devices by tenant", error))?;
 
         let places = response
             .items

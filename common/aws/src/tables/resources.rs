@@ -3,21 +3,20 @@
 //! accepted change increments the version (optimistic concurrency), so that no concurrent change is
 //! lost.
 
+mod resolution;
 mod row;
 mod tombstone;
 
 use std::collections::{HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementRequest, ConditionCheck, Put, TransactWriteItem,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ConditionCheck, Put};
 use tidemark_core::{
     model::{
         channel::Scope,
         principal::Principal,
         resource::{PayloadLocation, Resource, ResourceKey},
     },
-    rules::{pull::page::SnapshotItem, push::decide::ResourceWrite},
+    rules::{pull::page::SnapshotItem, push::decision::ResourceWrite},
 };
 
 use self::row::{
@@ -25,11 +24,7 @@ use self::row::{
     read_row,
 };
 pub(crate) use self::row::{ResourceRow, identify};
-use super::{
-    Table, key,
-    statements::statement,
-    transaction::{incomplete, transact_put},
-};
+use super::{Table, key, statements::statement, transaction::TransactionItem};
 use crate::error::Error;
 
 pub use super::statements::WriteOutcome;
@@ -56,7 +51,8 @@ impl Resources {
     /// omitted.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the key of
+    /// a row cannot be parsed.
     pub async fn load(
         &self,
         tenant: &str,
@@ -69,7 +65,8 @@ impl Resources {
     /// rows may be stale, which is sufficient if a conditional write validates them.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the key of
+    /// a row cannot be parsed.
     pub async fn load_optimistic(
         &self,
         tenant: &str,
@@ -95,7 +92,7 @@ impl Resources {
 
         let mut loaded = LoadedRows::default();
         for row in self.0.batch_get_as(keys, is_consistent).await? {
-            match read_row(row, ResourceRow::read)? {
+            match read_row(&self.0, row, ResourceRow::read)? {
                 (key, Some(resource)) => {
                     loaded.rows.insert(key, resource);
                 }
@@ -112,7 +109,8 @@ impl Resources {
     /// row that cannot be decoded is `None`.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the key of
+    /// a row cannot be parsed.
     pub async fn list(
         &self,
         scope: &Scope,
@@ -128,14 +126,14 @@ impl Resources {
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await
-            .map_err(|error| Error::unavailable("query on resources", error))?;
+            .map_err(|error| Error::failed_call("query on resources", error))?;
 
         let more = response.last_evaluated_key.is_some();
         let rows = response
             .items
             .unwrap_or_default()
             .into_iter()
-            .map(|row| read_row(row, SnapshotRow::read));
+            .map(|row| read_row(&self.0, row, SnapshotRow::read));
         Ok((rows.collect::<Result<_, _>>()?, more))
     }
 
@@ -147,8 +145,8 @@ impl Resources {
     /// fifty single puts, at the same write units. Further statements are sent after them.
     ///
     /// # Errors
-    /// Returns `Error` if the table is unavailable. Some writes may have been applied; a retry
-    /// finds them in the deduplication window.
+    /// Returns `Error::Unavailable` if the table is unavailable. Some writes may have been applied;
+    /// a retry finds them in the deduplication window.
     pub async fn commit(
         &self,
         principal: &Principal,
@@ -170,13 +168,13 @@ impl Resources {
     /// Returns the same conditional write as a transaction item.
     ///
     /// # Errors
-    /// Returns `Error` if the row cannot be serialized, which does not happen.
+    /// Returns `Error::Unavailable` if the row cannot be serialized, which does not happen.
     pub fn transaction_items(
         &self,
         scope: &Scope,
         resource: &ResourceKey,
         write: &ResourceWrite,
-    ) -> Result<TransactWriteItem, Error> {
+    ) -> Result<TransactionItem, Error> {
         let mut row = key(scope.partition(), resource.sort_key());
 
         let owned = |name: &&str| (*name).to_owned();
@@ -205,25 +203,23 @@ impl Resources {
                 .expression_attribute_values(":expected", number(expected)),
         };
 
-        transact_put(put)
+        TransactionItem::put(put)
     }
 
     /// Returns a transaction item that fails if a row with the key of `resource` exists.
     ///
     /// # Errors
-    /// Returns `Error` if the item has no table or key, which does not happen.
+    /// Returns `Error::Unavailable` if the item has no table or key, which does not happen.
     pub fn transact_absent(
         &self,
         scope: &Scope,
         resource: &ResourceKey,
-    ) -> Result<TransactWriteItem, Error> {
+    ) -> Result<TransactionItem, Error> {
         let check = ConditionCheck::builder()
             .table_name(&self.0.name)
             .set_key(Some(key(scope.partition(), resource.sort_key())))
             .condition_expression("attribute_not_exists(pk)");
-        Ok(TransactWriteItem::builder()
-            .condition_check(check.build().map_err(incomplete)?)
-            .build())
+        TransactionItem::check(check)
     }
 }
 

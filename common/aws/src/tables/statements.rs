@@ -79,7 +79,7 @@ impl Table {
                 .send()
                 .await
                 .map_err(|error| {
-                    Error::unavailable(&format!("batch_execute_statement on {}", self.name), error)
+                    Error::failed_call(&format!("batch_execute_statement on {}", self.name), error)
                 })?;
 
             for (index, response) in waiting.iter().zip(response.responses.unwrap_or_default()) {

@@ -7,9 +7,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tidemark_core::{
-    model::{channel::Scope, key, principal::Principal, resource::ResourceKey},
+    model::{channel::Scope, key, principal::Principal, resource::ResourceKey, time::timestamp},
     rules::{media::Upload, push::media::MediaReference},
-    wire::timestamp,
 };
 
 use super::{Table, key as row_key, text};
@@ -38,14 +37,19 @@ impl SubmissionMedia {
     /// Returns the uploads that have already been verified for their resources of `tenant`.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
     pub async fn verified(
         &self,
         tenant: &str,
         references: Vec<MediaReference>,
     ) -> Result<HashSet<MediaReference>, Error> {
-        let place =
-            |(resource, media): &MediaReference| (partition(tenant, resource), media.clone());
+        let place = |reference: &MediaReference| {
+            let MediaReference {
+                resource,
+                media_key,
+            } = reference;
+            (partition(tenant, resource), media_key.clone())
+        };
         let by_place: HashMap<(String, String), MediaReference> = references
             .into_iter()
             .map(|reference| (place(&reference), reference))
@@ -70,7 +74,7 @@ impl SubmissionMedia {
     /// each writer has verified the upload.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
     pub async fn put(
         &self,
         scope: &Scope,
@@ -97,7 +101,7 @@ impl SubmissionMedia {
 
         let put = self.0.put(&row)?.send().await;
         put.map(|_| ())
-            .map_err(|error| Error::unavailable("put_item on submission_media", error))
+            .map_err(|error| Error::failed_call("put_item on submission_media", error))
     }
 }
 

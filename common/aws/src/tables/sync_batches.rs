@@ -1,33 +1,33 @@
 //! `sync_batches`: tenant#user#device / batch. The results of each batch without payloads, packed:
-//! the response to a repeated batch (§3.6). The same partition contains create#type#temp id: the
-//! failed creates of the device, to which later batches may refer (§3.10).
+//! the response to a repeated batch (§3.6), one of the three levels of deduplication that
+//! `tidemark_app::push` lists. The same partition contains create#type#temp id: the failed creates
+//! of the device, to which later batches may refer (§3.10).
+
+mod results;
 
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
+use crate::tables::format::pack;
 use aws_sdk_dynamodb::{
     primitives::Blob,
-    types::{AttributeValue, Put, ReturnConsumedCapacity, TransactWriteItem},
+    types::{AttributeValue, Put, ReturnConsumedCapacity},
 };
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
-    model::{
-        ids::BatchId,
-        key,
-        pack::{pack, unpack},
-    },
+    model::{ids::BatchId, key, result::ItemResult},
     rules::{
-        batch,
-        push::{intake::Sender, references::TempId},
+        push::edit::{Sender, TempId},
     },
-    wire::push::ItemResult,
 };
 
+use results::StoredResult;
+
 use super::{
-    Table, expiry, from_row, is_condition_failure, moment, to_row, transaction::transact_put,
+    Table, TransactionItem, expiry, from_packed, from_row, is_condition_failure, moment, to_row,
 };
 use crate::error::Error;
 
@@ -87,8 +87,8 @@ impl SyncBatches {
     /// retryable. Writes one row per create.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable. The batch must then fail too, so that its
-    /// retry records the failures.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable. The batch must then fail too, so
+    /// that its retry records the failures.
     pub async fn note_failed_creates(
         &self,
         sender: Sender<'_>,
@@ -112,7 +112,7 @@ impl SyncBatches {
             async move {
                 put?.send()
                     .await
-                    .map_err(|error| Error::unavailable("put_item on sync_batches", error))
+                    .map_err(|error| Error::failed_call("put_item on sync_batches", error))
             }
         });
 
@@ -124,7 +124,8 @@ impl SyncBatches {
     /// and whether the error was retryable.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row
+    /// cannot be decoded.
     pub async fn failed_creates(
         &self,
         sender: Sender<'_>,
@@ -157,7 +158,8 @@ impl SyncBatches {
     /// id are ignored.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the row
+    /// cannot be decoded.
     pub async fn load(
         &self,
         tenant: &str,
@@ -170,7 +172,8 @@ impl SyncBatches {
     /// Reads the batch, including the state that a conditional write of new results compares.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the row
+    /// cannot be decoded.
     pub async fn read(
         &self,
         tenant: &str,
@@ -190,7 +193,7 @@ impl SyncBatches {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
-            .map_err(|error| Error::unavailable("get_item on sync_batches", error))?;
+            .map_err(|error| Error::failed_call("get_item on sync_batches", error))?;
 
         let Some(row) = response.item else {
             return Ok(ReadBatch {
@@ -217,8 +220,8 @@ impl SyncBatches {
     /// The condition is that no stored results with a later processing time are overwritten.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable. The applied changes remain, and a retry finds
-    /// them in the deduplication window.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable. The applied changes remain, and a
+    /// retry finds them in the deduplication window.
     pub async fn store(
         &self,
         tenant: &str,
@@ -239,7 +242,7 @@ impl SyncBatches {
 
         match put.send().await {
             Err(error) if !is_condition_failure(&error) => {
-                Err(Error::unavailable("put_item on sync_batches", error))
+                Err(Error::failed_call("put_item on sync_batches", error))
             }
             _ => Ok(()),
         }
@@ -251,7 +254,7 @@ impl SyncBatches {
     /// concurrent replays succeeds.
     ///
     /// # Errors
-    /// Returns `Error` if the results cannot be serialized, which does not happen.
+    /// Returns `Error::Unavailable` if the results cannot be serialized, which does not happen.
     pub fn transaction_items(
         &self,
         tenant: &str,
@@ -259,13 +262,13 @@ impl SyncBatches {
         digest: &[u8],
         batch: &CompletedBatch<'_>,
         read: &ReadBatch,
-    ) -> Result<TransactWriteItem, Error> {
+    ) -> Result<TransactionItem, Error> {
         let row = to_row(&self.row(tenant, batch_id, digest, batch)?)?;
         let put = Put::builder()
             .table_name(&self.table.name)
             .set_item(Some(row));
 
-        transact_put(match &read.stored_results {
+        TransactionItem::put(match &read.stored_results {
             None => put.condition_expression("attribute_not_exists(pk)"),
             Some(stored_results) => put
                 .condition_expression("#results = :stored_results")
@@ -284,7 +287,8 @@ impl SyncBatches {
         digest: &[u8],
         batch: &CompletedBatch<'_>,
     ) -> Result<BatchRow, Error> {
-        let results = serde_json::to_vec(&batch::without_payloads(&batch.results));
+        let results: Vec<_> = batch.results.iter().map(StoredResult::from).collect();
+        let results = serde_json::to_vec(&results);
 
         Ok(BatchRow {
             pk: partition(tenant, &batch_id.user, &batch_id.device_id),
@@ -298,10 +302,9 @@ impl SyncBatches {
 }
 
 fn read_completed(row: &BatchRow) -> Result<CompletedBatch<'static>, Error> {
-    let undecoded = |error: &dyn std::fmt::Display| Error::undecoded("batch results", error);
-    let results = unpack(&row.results, RESULTS_BYTES_MAX).map_err(|error| undecoded(&error))?;
+    let results: Vec<StoredResult> = from_packed("batch results", &row.results, RESULTS_BYTES_MAX)?;
     Ok(CompletedBatch {
-        results: Cow::Owned(serde_json::from_slice(&results).map_err(|error| undecoded(&error))?),
+        results: results.into_iter().map(Into::into).collect(),
         processed_at: moment(row.processed_at)?,
     })
 }

@@ -1,8 +1,11 @@
 //! `sync_items`: tenant#user#device#batch / chunk. The raw items of each batch and the claims of
 //! the caller, packed, stored before any item is applied (§3.11).
 
+use std::borrow::Cow;
+
+use crate::tables::format::pack;
 use aws_sdk_dynamodb::{
-    operation::put_item::PutItemError,
+    primitives::Blob,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use chrono::{DateTime, Duration, Utc};
@@ -13,11 +16,10 @@ use tidemark_core::model::{
     json::{self, Json},
     key,
     limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX},
-    pack::{pack, unpack},
     principal::Principal,
 };
 
-use super::{Row, Table, conflicting_row, expiry, from_row, moment, query_all};
+use super::{Row, Table, conflicting_row, expiry, from_packed, from_row, moment, query_all};
 use crate::error::Error;
 
 /// Client for the table `sync_items`.
@@ -52,7 +54,7 @@ pub enum StoreOutcome {
 /// The JSON content of the attribute `packed`.
 #[derive(Debug, Serialize)]
 struct RawBatch<'a> {
-    principal: &'a Principal,
+    principal: StoredPrincipal<'a>,
     device_id: &'a str,
     items: &'a [Json],
 }
@@ -60,8 +62,39 @@ struct RawBatch<'a> {
 /// The content of [`RawBatch`] as it is deserialized.
 #[derive(Debug, Deserialize)]
 struct StoredBatch {
-    principal: Principal,
+    principal: StoredPrincipal<'static>,
     items: Vec<Json>,
+}
+
+/// The claims of the caller.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredPrincipal<'a> {
+    tenant: Cow<'a, str>,
+    user: Cow<'a, str>,
+    roles: Cow<'a, [String]>,
+    groups: Cow<'a, [String]>,
+}
+
+impl<'a> From<&'a Principal> for StoredPrincipal<'a> {
+    fn from(principal: &'a Principal) -> Self {
+        Self {
+            tenant: Cow::Borrowed(&principal.tenant),
+            user: Cow::Borrowed(&principal.user),
+            roles: Cow::Borrowed(&principal.roles),
+            groups: Cow::Borrowed(&principal.groups),
+        }
+    }
+}
+
+impl From<StoredPrincipal<'_>> for Principal {
+    fn from(stored: StoredPrincipal<'_>) -> Self {
+        Self {
+            tenant: stored.tenant.into_owned(),
+            user: stored.user.into_owned(),
+            roles: stored.roles.into_owned(),
+            groups: stored.groups.into_owned(),
+        }
+    }
 }
 
 /// The first chunk. A batch exists once this row exists.
@@ -124,7 +157,8 @@ impl SyncItems {
     /// The condition is that a batch id is never used for items with another `digest`.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the stored
+    /// digest cannot be decoded.
     pub async fn keep(
         &self,
         principal: &Principal,
@@ -134,7 +168,7 @@ impl SyncItems {
         now: DateTime<Utc>,
     ) -> Result<StoreOutcome, Error> {
         let raw = RawBatch {
-            principal,
+            principal: principal.into(),
             device_id: &batch_id.device_id,
             items,
         };
@@ -160,7 +194,7 @@ impl SyncItems {
                     .put(&row)?
                     .send()
                     .await
-                    .map_err(|error| Error::unavailable("put_item on sync_items", error))
+                    .map_err(|error| Error::failed_call("put_item on sync_items", error))
             }
         });
         futures_util::future::try_join_all(puts).await?;
@@ -184,7 +218,8 @@ impl SyncItems {
     /// exist or has expired.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable or the rows are corrupt.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the rows
+    /// cannot be decoded.
     pub async fn load(
         &self,
         tenant: &str,
@@ -192,7 +227,6 @@ impl SyncItems {
         now: DateTime<Utc>,
     ) -> Result<Option<KeptBatch>, Error> {
         let unreadable = |why: &str| Error::unreadable("raw items", why);
-        let undecoded = |error: &dyn std::fmt::Display| Error::undecoded("raw items", error);
 
         let Some(first) = self.range(tenant, batch_id, FIRST, FIRST).await?.pop() else {
             return Ok(None);
@@ -221,15 +255,14 @@ impl SyncItems {
             }
         }
 
-        let raw = unpack(&packed, RAW_BYTES_MAX).map_err(|error| undecoded(&error))?;
-        let raw: StoredBatch = serde_json::from_slice(&raw).map_err(|error| undecoded(&error))?;
+        let raw: StoredBatch = from_packed("raw items", &packed, RAW_BYTES_MAX)?;
         if digest(&raw.items) != *first.digest {
             return Err(unreadable("digest does not match the stored digest"));
         }
 
         let received_at = moment(first.received_at)?;
         Ok(Some(KeptBatch {
-            principal: raw.principal,
+            principal: raw.principal.into(),
             items: raw.items,
             digest: first.digest,
             received_at,
@@ -259,11 +292,14 @@ impl SyncItems {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match response.map_err(|error| (error.as_service_error().and_then(stored_digest), error)) {
-            Ok(_) => Ok(StoreOutcome::Done),
-            Err((Some(stored), _)) if stored == row.digest => Ok(StoreOutcome::Done),
-            Err((Some(_), _)) => Ok(StoreOutcome::DigestMismatch),
-            Err((None, error)) => Err(Error::unavailable("put_item on sync_items", error)),
+        let Err(error) = response else {
+            return Ok(StoreOutcome::Done);
+        };
+
+        match error.as_service_error().and_then(conflicting_row) {
+            Some(existing) if stored_digest(existing)? == row.digest => Ok(StoreOutcome::Done),
+            Some(_) => Ok(StoreOutcome::DigestMismatch),
+            None => Err(Error::failed_call("put_item on sync_items", error)),
         }
     }
 }
@@ -277,16 +313,13 @@ fn partition(tenant: &str, batch_id: &BatchId) -> String {
     ])
 }
 
-/// Returns the digest of the batch whose first chunk made the put fail.
-fn stored_digest(error: &PutItemError) -> Option<Vec<u8>> {
-    Some(
-        conflicting_row(error)?
-            .get("digest")?
-            .as_b()
-            .ok()?
-            .clone()
-            .into_inner(),
-    )
+/// Returns the digest of the batch that has this first chunk.
+fn stored_digest(first: &Row) -> Result<&[u8], Error> {
+    first
+        .get("digest")
+        .and_then(|digest| digest.as_b().ok())
+        .map(Blob::as_ref)
+        .ok_or_else(|| Error::unreadable("raw items", "digest"))
 }
 
 /// Computes the digest of a batch's items, independent of white space and field order. An item

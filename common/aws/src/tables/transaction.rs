@@ -5,11 +5,62 @@ use aws_sdk_dynamodb::{
     Client,
     error::BuildError,
     operation::transact_write_items::TransactWriteItemsError,
-    types::{CancellationReason, ReturnConsumedCapacity, TransactWriteItem, builders::PutBuilder},
+    types::{
+        CancellationReason, ReturnConsumedCapacity, TransactWriteItem,
+        builders::{ConditionCheckBuilder, DeleteBuilder, PutBuilder, UpdateBuilder},
+    },
 };
 
 use super::Row;
 use crate::error::Error;
+
+/// One conditional write, or one condition, of a transaction. The methods of the tables build it,
+/// and [`Tables::transact`](super::Tables::transact) executes it, so that use cases need no type of
+/// the SDK.
+#[derive(Debug, Clone)]
+pub struct TransactionItem(TransactWriteItem);
+
+impl TransactionItem {
+    /// Creates an item that puts a row.
+    ///
+    /// # Errors
+    /// Returns `Error::Unavailable` if the put has no table or row, which does not happen.
+    pub(super) fn put(put: PutBuilder) -> Result<Self, Error> {
+        let put = put.build().map_err(incomplete)?;
+        Ok(Self(TransactWriteItem::builder().put(put).build()))
+    }
+
+    /// Creates an item that updates a row.
+    ///
+    /// # Errors
+    /// Returns `Error::Unavailable` if the update has no table, key or expression, which does not
+    /// happen.
+    pub(super) fn update(update: UpdateBuilder) -> Result<Self, Error> {
+        let update = update.build().map_err(incomplete)?;
+        Ok(Self(TransactWriteItem::builder().update(update).build()))
+    }
+
+    /// Creates an item that deletes a row.
+    ///
+    /// # Errors
+    /// Returns `Error::Unavailable` if the delete has no table or key, which does not happen.
+    pub(super) fn delete(delete: DeleteBuilder) -> Result<Self, Error> {
+        let delete = delete.build().map_err(incomplete)?;
+        Ok(Self(TransactWriteItem::builder().delete(delete).build()))
+    }
+
+    /// Creates an item that writes nothing and fails the transaction if its condition is not met.
+    ///
+    /// # Errors
+    /// Returns `Error::Unavailable` if the check has no table, key or condition, which does not
+    /// happen.
+    pub(super) fn check(check: ConditionCheckBuilder) -> Result<Self, Error> {
+        let check = check.build().map_err(incomplete)?;
+        Ok(Self(
+            TransactWriteItem::builder().condition_check(check).build(),
+        ))
+    }
+}
 
 /// The outcome of a transaction.
 #[derive(Debug)]
@@ -62,12 +113,13 @@ impl TransactionOutcome {
 /// Writes all of `items` or none of them.
 ///
 /// # Errors
-/// Returns `Error` if DynamoDB is unavailable.
-pub async fn transact(
+/// Returns `Error::Unavailable` if DynamoDB is unavailable.
+pub(super) async fn transact(
     client: &Client,
     attempt: &str,
-    items: Vec<TransactWriteItem>,
+    items: &[TransactionItem],
 ) -> Result<TransactionOutcome, Error> {
+    let items = items.iter().map(|item| item.0.clone()).collect();
     let call = client
         .transact_write_items()
         .set_transact_items(Some(items));
@@ -85,7 +137,7 @@ pub async fn transact(
                 .map(reason)
                 .collect::<Result<_, _>>()
                 .map(TransactionOutcome::Cancelled),
-            _ => Err(Error::unavailable(attempt, error)),
+            _ => Err(Error::failed_call(attempt, error)),
         },
     }
 }
@@ -103,20 +155,10 @@ fn reason(reason: &CancellationReason) -> Result<Reason, Error> {
             );
             Ok(Reason::Throttled)
         }
-        Some(code) => Err(Error::Unavailable(format!("transaction cancelled: {code}"))),
+        Some(code) => Err(Error::unavailable(format!("transaction cancelled: {code}"))),
     }
 }
 
-/// Returns a put as a transaction item.
-///
-/// # Errors
-/// Returns `Error` if the put has no table or row, which does not happen.
-pub(crate) fn transact_put(put: PutBuilder) -> Result<TransactWriteItem, Error> {
-    Ok(TransactWriteItem::builder()
-        .put(put.build().map_err(incomplete)?)
-        .build())
-}
-
-pub(crate) fn incomplete(error: BuildError) -> Error {
+fn incomplete(error: BuildError) -> Error {
     Error::unencoded("transaction", error)
 }

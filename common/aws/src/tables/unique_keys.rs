@@ -4,19 +4,14 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValuesOnConditionCheckFailure};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
     model::{channel::Channel, resource::ResourceKey},
     rules::unique::{UniqueChange, UniqueKey},
 };
 
-use super::{
-    Row, Table, from_row, key as row_key, text, to_row,
-    transaction::{incomplete, transact_put},
-};
+use super::{Reason, Row, Table, TransactionItem, from_row, key as row_key, text, to_row};
 use crate::error::Error;
 
 /// No other resource holds the value.
@@ -40,12 +35,12 @@ impl UniqueKeys {
     /// values: the claims first, in their order.
     ///
     /// # Errors
-    /// Returns `Error` if a row cannot be serialized, which does not happen.
+    /// Returns `Error::Unavailable` if a row cannot be serialized, which does not happen.
     pub fn transaction_items(
         &self,
         change: &UniqueChange,
         holder: &ResourceKey,
-    ) -> Result<Vec<TransactWriteItem>, Error> {
+    ) -> Result<Vec<TransactionItem>, Error> {
         let (channel, id) = (
             AttributeValue::S(holder.channel.to_string()),
             AttributeValue::S(holder.id.clone()),
@@ -68,7 +63,7 @@ impl UniqueKeys {
                 .return_values_on_condition_check_failure(
                     ReturnValuesOnConditionCheckFailure::AllOld,
                 );
-            transact_put(put)
+            TransactionItem::put(put)
         });
 
         let frees = change.frees.iter().map(|key| {
@@ -80,20 +75,37 @@ impl UniqueKeys {
                 .expression_attribute_values(":id", id.clone())
                 .return_values_on_condition_check_failure(
                     ReturnValuesOnConditionCheckFailure::AllOld,
-                )
-                .build();
-            Ok(TransactWriteItem::builder()
-                .delete(delete.map_err(incomplete)?)
-                .build())
+                );
+            TransactionItem::delete(delete)
         });
 
         claims.chain(frees).collect()
     }
 
+    /// Returns the current holders of the values whose conditions failed. `reasons` are the
+    /// cancellation reasons of a transaction that begins with the [`Self::transaction_items`] of
+    /// `change`.
+    ///
+    /// # Errors
+    /// Returns `Error::Corrupt` if a row cannot be decoded.
+    pub fn reported_holders(
+        change: &UniqueChange,
+        reasons: Vec<Reason>,
+    ) -> Result<HashMap<UniqueKey, ResourceKey>, Error> {
+        let reported = |(key, reason): (&UniqueKey, Reason)| match reason {
+            Reason::ConditionFailed(Some(row)) => {
+                Some(holder(&key.resource_type, row).map(|holder| (key.clone(), holder)))
+            }
+            _ => None,
+        };
+        change.touched().zip(reasons).filter_map(reported).collect()
+    }
+
     /// Returns the holders of these values. Values without a holder are omitted.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row
+    /// cannot be decoded.
     pub async fn holders(
         &self,
         keys: &[UniqueKey],
@@ -125,7 +137,7 @@ impl UniqueKeys {
 /// Decodes the holder of a value of this type from its row.
 ///
 /// # Errors
-/// Returns `Error` if the row cannot be decoded.
+/// Returns `Error::Corrupt` if the row cannot be decoded.
 pub fn holder(resource_type: &str, row: Row) -> Result<ResourceKey, Error> {
     let row: HolderRow = from_row("holder of a unique value", row)?;
     let channel = Channel::parse(&row.holder_channel)

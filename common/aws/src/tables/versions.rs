@@ -5,13 +5,13 @@
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use tidemark_core::{
-    model::{channel::Scope, key},
-    rules::sequence::repair::{Period, ResourceVersion},
-    wire::repair::{Extent, RepairCursor},
+use tidemark_core::model::{
+    channel::Scope,
+    key,
+    repair::{Extent, Period, RepairCursor, ResourceVersion},
 };
 
-use super::{Resources, Row, key as row_key, moment, resources::identify, text};
+use super::{Resources, Row, Table, key as row_key, moment, resources::identify, text};
 use crate::error::Error;
 
 /// A page of rows that changed in the requested period.
@@ -46,11 +46,11 @@ const CHANGED: &str = "changed_at BETWEEN :from AND :until";
 
 impl Resources {
     /// Reads the next page of at most `limit` rows after the cursor `after`, with strongly
-    /// consistent reads. Logs and skips a row that cannot be decoded: the change that repairs it is
-    /// sequenced like any other.
+    /// consistent reads. Logs, counts and skips a row that cannot be decoded: the change that
+    /// repairs it is sequenced like any other.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
     pub async fn resource_versions(
         &self,
         extent: &Extent,
@@ -72,7 +72,11 @@ impl Resources {
             .last
             .and_then(|row| Some([text(&row, "pk")?.to_owned(), text(&row, "sk")?.to_owned()]));
         Ok(ResourceVersions {
-            rows: page.items.into_iter().filter_map(version).collect(),
+            rows: page
+                .items
+                .into_iter()
+                .filter_map(|row| version(&self.0, row))
+                .collect(),
             looked_at: usize::try_from(page.looked_at).unwrap_or_default(),
             next,
         })
@@ -98,7 +102,7 @@ impl Resources {
             .limit(limit)
             .send()
             .await
-            .map_err(|error| Error::unavailable("query on resources", error))?;
+            .map_err(|error| Error::failed_call("query on resources", error))?;
 
         Ok(RawPage {
             items: response.items.unwrap_or_default(),
@@ -137,7 +141,7 @@ impl Resources {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
-            .map_err(|error| Error::unavailable("scan on resources", error))?;
+            .map_err(|error| Error::failed_call("scan on resources", error))?;
 
         Ok(RawPage {
             items: response.items.unwrap_or_default(),
@@ -151,7 +155,7 @@ fn time(at: DateTime<Utc>) -> AttributeValue {
     AttributeValue::N(at.timestamp_millis().to_string())
 }
 
-fn version(row: Row) -> Option<(Scope, ResourceVersion)> {
+fn version(table: &Table, row: Row) -> Option<(Scope, ResourceVersion)> {
     let read = || {
         let row: VersionRow = super::from_row("resource", row)?;
         let (scope, key) = identify(&row.pk, &row.sk)?;
@@ -168,6 +172,7 @@ fn version(row: Row) -> Option<(Scope, ResourceVersion)> {
     let read: Result<_, Error> = read();
     if let Err(failure) = &read {
         tracing::error!(%failure, "stored resource cannot be decoded");
+        table.count_corrupt();
     }
     read.ok()
 }

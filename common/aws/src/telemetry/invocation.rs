@@ -82,12 +82,6 @@ impl Invocation<'_> {
         let began = context.clock.now();
         let (response, end) = work.await;
         let now = context.clock.now();
-        if matches!(
-            end,
-            End::RecordsFailed | End::Rejected(ProblemCode::Unavailable)
-        ) {
-            meter.count(Metric::Outages, 1);
-        }
         // The gateway counts all 4xx responses together. This metric excludes 429, so that the rest
         // need not raise an alarm.
         if matches!(end, End::Rejected(code) if (400..500).contains(&code.status()) && code.status() != TOO_MANY_REQUESTS)

@@ -2,49 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
-use crate::model::channel::Channel;
+use crate::model::{channel::Channel, keyword::keywords};
 
 /// The resource types of a deployment.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone)]
 pub struct Catalog {
     types: BTreeMap<String, ResourceType>,
 }
 
 /// The rules of one resource type.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct ResourceType {
     /// The channel of items that name none.
     pub channel: DefaultChannel,
     /// The prefix of ids that the server generates.
     pub id_prefix: String,
     /// Top-level fields that every stored payload has, with a value other than `null`.
-    #[serde(default)]
     pub required: Vec<String>,
     /// Fields whose values are unique among the resources of the type within the tenant (§3.9).
-    #[serde(default)]
     pub unique: Vec<String>,
     /// If true, the empty string is not a value of a unique field, like `null`: any number of
     /// resources may have it (§3.9).
-    #[serde(default)]
     pub unique_ignores_empty: bool,
     /// Fields that contain media keys: one, or a list of them (§6).
-    #[serde(default)]
     pub media: Vec<String>,
     /// Fields that refer to other resources, with the type that they refer to (§3.10).
-    #[serde(default)]
     pub references: BTreeMap<String, String>,
     /// The conflict policy: how edits of two devices on the same version are resolved (§5).
-    #[serde(default)]
     pub policy: Policy,
 }
 
 /// The channel of items that name none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DefaultChannel {
     /// The channel that all users of the tenant share.
     Tenant,
@@ -54,9 +43,10 @@ pub enum DefaultChannel {
     Group,
 }
 
+keywords!(DefaultChannel, "channel", Tenant => "tenant", User => "user", Group => "group");
+
 /// The conflict policy: how edits of two devices on the same version are resolved (§5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
     /// An admin resolves the conflict.
     #[default]
@@ -69,12 +59,20 @@ pub enum Policy {
     ServerWins,
 }
 
+keywords!(
+    Policy, "policy",
+    Manual => "manual",
+    FieldMerge => "field_merge",
+    ClientWins => "client_wins",
+    ServerWins => "server_wins",
+);
+
 /// The reason why a catalog is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     /// The text is not TOML, or does not have the structure of a catalog.
     #[error("catalog: {0}")]
-    Malformed(#[from] toml::de::Error),
+    Malformed(String),
     /// A name cannot be part of a table key.
     #[error("catalog: type {0:?}: names and id prefixes are 1 to 64 of a-z, 0-9, '_' and '-'")]
     Name(String),
@@ -89,14 +87,12 @@ pub enum CatalogError {
 }
 
 impl Catalog {
-    /// Parses and validates a catalog.
+    /// Creates a catalog of these types by name.
     ///
     /// # Errors
     /// Returns a [`CatalogError`] that names the type and what to change.
-    pub fn parse(text: &str) -> Result<Self, CatalogError> {
-        let catalog: Self = toml::from_str(text)?;
-
-        for (name, resource_type) in &catalog.types {
+    pub fn new(types: BTreeMap<String, ResourceType>) -> Result<Self, CatalogError> {
+        for (name, resource_type) in &types {
             if !is_name(name) || !is_name(&resource_type.id_prefix) {
                 return Err(CatalogError::Name(name.clone()));
             }
@@ -104,7 +100,7 @@ impl Catalog {
                 return Err(CatalogError::UniqueIgnoresEmpty(name.clone()));
             }
             for (field, target) in &resource_type.references {
-                if !catalog.types.contains_key(target) {
+                if !types.contains_key(target) {
                     return Err(CatalogError::Reference(
                         name.clone(),
                         field.clone(),
@@ -114,7 +110,7 @@ impl Catalog {
             }
         }
 
-        Ok(catalog)
+        Ok(Self { types })
     }
 
     /// Returns the rules of the type `name`.
@@ -147,69 +143,4 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-'
         })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shipped_catalog_is_valid() {
-        let catalog =
-            Catalog::parse(include_str!("../../../../catalog.toml")).expect("catalog.toml");
-        assert_eq!(
-            catalog.get("task").map(|task| task.policy),
-            Some(Policy::FieldMerge)
-        );
-        assert_eq!(
-            catalog
-                .get("submission")
-                .and_then(|it| it.default_channel("ana")),
-            Some(Channel::User("ana".into()))
-        );
-        assert!(catalog.get("invoice").is_none());
-    }
-
-    #[test]
-    fn empty_string_is_unique_value_by_default() {
-        let text = "[a]\nchannel = 'tenant'\nid_prefix = 'a'\nunique = ['code']\n";
-
-        let ignores = |text: &str| {
-            Catalog::parse(text)
-                .expect("a catalog")
-                .get("a")
-                .map(|it| it.unique_ignores_empty)
-        };
-
-        assert_eq!(ignores(text), Some(false));
-        assert_eq!(
-            ignores(&format!("{text}unique_ignores_empty = false")),
-            Some(false)
-        );
-        assert_eq!(
-            ignores(&format!("{text}unique_ignores_empty = true")),
-            Some(true)
-        );
-        assert_eq!(
-            ignores("[a]\nchannel = 'tenant'\nid_prefix = 'a'\nunique_ignores_empty = false"),
-            Some(false)
-        );
-    }
-
-    #[test]
-    fn invalid_catalogs_are_rejected() {
-        for text in [
-            "[meter]\nchannel = 'tenant'",
-            "[Meter]\nchannel = 'tenant'\nid_prefix = 'm'",
-            "[meter]\nchannel = 'nowhere'\nid_prefix = 'm'",
-            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\ncolour = 'red'",
-            "[task]\nchannel = 'group'\nid_prefix = 't'\nreferences = { meter_id = 'meter' }",
-            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique_ignores_empty = true",
-            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = []\nunique_ignores_empty = true",
-            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\nunique_ignores_empty = 'yes'",
-            "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\nunique_ignores_empty = ['code']",
-        ] {
-            assert!(Catalog::parse(text).is_err(), "{text}");
-        }
-    }
 }

@@ -2,21 +2,19 @@
 //! state until the conflict is resolved.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
-use crate::{
-    model::{
-        json::Json,
-        limits::CONFLICT_EDITS_MAX,
-        resource::{EditId, Resource, ResourceKey},
-    },
-    wire::{Action, pull::ChangeResolution, push::ItemCode},
+use crate::model::{
+    edit::Action,
+    json::Json,
+    keyword::keywords,
+    limits::CONFLICT_EDITS_MAX,
+    resolution::Resolution,
+    resource::{EditId, Resource, ResourceKey},
+    result::ItemCode,
 };
 
 /// Whether a conflict is open or resolved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConflictStatus {
     /// The conflict is unresolved; edits may join it.
     Open,
@@ -24,91 +22,7 @@ pub enum ConflictStatus {
     Resolved,
 }
 
-impl ConflictStatus {
-    /// Returns the name of the status in requests and responses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Resolved => "resolved",
-        }
-    }
-}
-
-/// How a conflict was resolved (§5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case", try_from = "String")]
-pub enum Resolution {
-    /// The server's state stays.
-    AcceptServer,
-    /// The device's edits are applied to the server's current state.
-    AcceptClient,
-    /// A payload that the admin provides replaces both.
-    ManualMerge,
-}
-
-impl TryFrom<String> for Resolution {
-    type Error = String;
-
-    /// Accepts text only; serde's derived enum would also accept `{"accept_client": null}`.
-    fn try_from(text: String) -> Result<Self, String> {
-        let all = [Self::AcceptServer, Self::AcceptClient, Self::ManualMerge];
-        let resolution = all
-            .into_iter()
-            .find(|resolution| resolution.as_str() == text);
-        resolution.ok_or_else(|| {
-            format!(
-                "unknown resolution {text:?}, expected accept_server, accept_client or manual_merge"
-            )
-        })
-    }
-}
-
-impl Resolution {
-    /// Returns the name of the resolution in requests and responses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AcceptServer => "accept_server",
-            Self::AcceptClient => "accept_client",
-            Self::ManualMerge => "manual_merge",
-        }
-    }
-}
-
-/// A resolution as the resource stores it, and as pulled changes carry it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConflictResolution {
-    /// The id of the conflict.
-    pub id: String,
-    /// How the conflict was resolved.
-    pub resolution: Resolution,
-    /// The version of the resource that the resolution made.
-    pub server_version: u64,
-}
-
-impl ConflictResolution {
-    /// Converts it to the form that a pulled change contains.
-    pub fn into_change_resolution(self) -> ChangeResolution {
-        ChangeResolution {
-            id: self.id,
-            resolution: self.resolution,
-        }
-    }
-
-    /// Returns the stored resolutions that made versions after `old_version`, in the form that a
-    /// pulled change contains.
-    pub fn resolved_since(
-        old_version: Option<u64>,
-        resolutions: Vec<Self>,
-    ) -> Vec<ChangeResolution> {
-        let since = |resolved: &Self| resolved.server_version > old_version.unwrap_or_default();
-        resolutions
-            .into_iter()
-            .filter(since)
-            .map(Self::into_change_resolution)
-            .collect()
-    }
-}
+keywords!(ConflictStatus, "status", Open => "open", Resolved => "resolved");
 
 /// The outcome of a conflict.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +107,8 @@ pub struct ConflictSummary {
 }
 
 impl ConflictSummary {
-    /// Returns whether this exact edit is part of the conflict.
+    /// Returns whether this exact edit is part of the conflict, and must not be stored again. The
+    /// module `tidemark_app::push` lists all levels of deduplication.
     pub fn contains(&self, edit: EditId) -> bool {
         self.edits.contains(&edit)
     }

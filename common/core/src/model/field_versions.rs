@@ -5,11 +5,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::model::{
-    catalog::Policy,
     json::{self, Json},
     limits::PAYLOAD_FIELDS_MAX,
-    principal::Author,
-    resource::{Resource, device_hash},
+    principal::{Author, device_hash},
 };
 
 /// The last write of each field of a resource.
@@ -156,47 +154,6 @@ impl FieldVersions {
             floor: u64::from_be_bytes(*floor),
             writes: writes.collect::<Option<_>>()?,
         })
-    }
-}
-
-impl Resource {
-    /// Records which fields the newest version changed, if the `policy` of the type merges by
-    /// field; `changed` is called only then. For any other policy the recorded writes become
-    /// useless and are discarded. A version that restores a resource which `was_deleted` writes all
-    /// fields.
-    pub fn note_fields<N: AsRef<str>>(
-        &mut self,
-        policy: Option<Policy>,
-        was_deleted: bool,
-        changed: impl FnOnce(&Self) -> BTreeSet<N>,
-        author: &Author,
-        client_version: u64,
-    ) {
-        let version = self.server_version;
-
-        if policy != Some(Policy::FieldMerge) {
-            if !self.fields.is_empty() {
-                self.fields.discard(version);
-            }
-            return;
-        }
-
-        if was_deleted && !self.deleted {
-            self.fields.discard(version);
-            return;
-        }
-
-        if self.fields.is_empty() && version > 2 {
-            self.fields.discard(version - 1); // the type did not merge by field at the time
-        }
-
-        let changed = changed(self);
-        self.fields.note(
-            changed.iter().map(AsRef::as_ref),
-            author,
-            version,
-            client_version,
-        );
     }
 }
 

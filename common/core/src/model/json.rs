@@ -98,3 +98,10 @@ pub fn digest(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> [u8; 32] {
     }
     hasher.finalize().into()
 }
+
+/// Returns the digest of a payload's canonical text, as the row of a created resource stores it.
+pub fn payload_digest(payload: &RawValue) -> [u8; 16] {
+    let canonical = canonical(payload).unwrap_or_else(|_| payload.get().to_owned());
+    let digest = digest([canonical.as_bytes()]);
+    std::array::from_fn(|index| digest[index])
+}

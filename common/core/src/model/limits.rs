@@ -112,8 +112,11 @@ pub const UNCOMPRESSED_RESPONSE_BYTES_MAX: usize = 2 * 1024;
 pub const SEGMENT_BYTES_MAX: usize = 390 * 1000;
 /// The maximum bytes of one row of compressed raw items.
 pub const CHUNK_BYTES_MAX: usize = 380 * 1000;
-/// The number of rounds of a batch in which a condition may fail because of a concurrent update.
-/// After that, every item of the batch that has no result yet is rejected as `contended`.
+/// The maximum number of attempts to write one resource whose condition fails because of concurrent
+/// updates. After that, the remaining items of a batch about the resource, or the resolution of its
+/// conflict, are rejected as `contended`. Other resources of the batch have their own attempts, so a
+/// batch with `n` items about `g` resources makes at most `10 g + 2 n` attempts
+/// (`common/app/src/push/batch/scheduler.rs`).
 pub const COMMIT_ATTEMPTS_MAX: u32 = 10;
 /// The maximum changes of one segment: a page of the usual size. A reader loads whole segments, so
 /// larger ones would be loaded again for each of their pages. A stored segment with more than twice

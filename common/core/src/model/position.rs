@@ -3,8 +3,6 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
-
 /// The number of digits that a stream sequence number is padded to; DynamoDB's have 21 to 40.
 const SEQUENCE_DIGITS: usize = 40;
 
@@ -42,8 +40,7 @@ impl fmt::Debug for Sequence {
 }
 
 /// A position in a channel's change log. The order of the fields is the order of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The number of the stream: a newer stream label begins the next epoch.
     pub epoch: u32,
@@ -100,20 +97,6 @@ impl FromStr for Position {
             })
         };
         read().ok_or(NotAPosition)
-    }
-}
-
-impl From<Position> for String {
-    fn from(position: Position) -> Self {
-        position.to_string()
-    }
-}
-
-impl TryFrom<String> for Position {
-    type Error = NotAPosition;
-
-    fn try_from(text: String) -> Result<Self, NotAPosition> {
-        text.parse()
     }
 }
 

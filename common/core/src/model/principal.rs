@@ -1,17 +1,15 @@
 //! The authenticated caller (§1) and its permissions (§2).
 
-use serde::{Deserialize, Serialize};
-
 use crate::model::{
     channel::{Channel, Scope},
-    key,
+    json, key,
 };
 
 /// The only role with a meaning.
 const ADMIN: &str = "admin";
 
 /// The caller, as its verified token states it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// The tenant whose rows the caller may access.
     pub tenant: String,
@@ -79,8 +77,7 @@ impl Principal {
 
 /// A device of a user (§1): two users on one handset are two devices. Stored as the key
 /// `user#device`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Author(String);
 
 impl Author {
@@ -98,4 +95,9 @@ impl Author {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+pub(crate) fn device_hash(author: &Author) -> u64 {
+    let digest = json::digest([author.as_str().as_bytes()]);
+    u64::from_be_bytes(std::array::from_fn(|index| digest[index]))
 }

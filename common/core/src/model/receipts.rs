@@ -3,7 +3,6 @@
 //! lost and restored together.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
 use crate::model::{json, limits::RECEIPTS_MAX, resource::ResourceKey};
 
@@ -33,7 +32,7 @@ impl WrittenVersion {
 /// A version that the device wrote and was confirmed to it, as (resource hash, version,
 /// confirmation time in milliseconds since 1970). Each version is made by exactly one push, so the
 /// receipt belongs to that push and no other, even if two devices share an id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Receipt(u64, u64, i64);
 
 impl Receipt {
@@ -44,18 +43,30 @@ impl Receipt {
 
 /// The receipts of a token, oldest first; at most [`RECEIPTS_MAX`]. A missing receipt causes a
 /// redundant delivery to the device, but loses no data.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<Receipt>")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipts(Vec<Receipt>);
 
-impl From<Vec<Receipt>> for Receipts {
-    fn from(mut receipts: Vec<Receipt>) -> Self {
-        receipts.drain(..receipts.len().saturating_sub(RECEIPTS_MAX));
-        Self(receipts)
-    }
-}
-
 impl Receipts {
+    /// Creates receipts from their numbers (resource hash, version, confirmation time), oldest
+    /// first. Receipts above the bound are dropped, the oldest first.
+    pub fn from_numbers(receipts: Vec<(u64, u64, i64)>) -> Self {
+        let excess = receipts.len().saturating_sub(RECEIPTS_MAX);
+        let receipts = receipts.into_iter().skip(excess);
+        Self(
+            receipts
+                .map(|(resource, version, at)| Receipt(resource, version, at))
+                .collect(),
+        )
+    }
+
+    /// Returns the numbers of each receipt (resource hash, version, confirmation time), oldest
+    /// first.
+    pub fn numbers(&self) -> impl Iterator<Item = (u64, u64, i64)> {
+        self.0
+            .iter()
+            .map(|Receipt(resource, version, at)| (*resource, *version, *at))
+    }
+
     /// Returns whether there are no receipts.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -158,9 +169,8 @@ mod tests {
 
     #[test]
     fn excess_receipts_are_cut_on_decoding() {
-        let many: Vec<Receipt> = (0..1000).map(|version| Receipt(1, version, 0)).collect();
-        let read: Receipts =
-            serde_json::from_str(&serde_json::to_string(&many).expect("JSON")).expect("receipts");
+        let many: Vec<_> = (0..1000).map(|version| (1, version, 0)).collect();
+        let read = Receipts::from_numbers(many);
         assert_eq!(
             (read.0.len(), read.0.last().map(|receipt| receipt.1)),
             (RECEIPTS_MAX, Some(999))

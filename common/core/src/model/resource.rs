@@ -1,15 +1,18 @@
 //! A stored resource (§2), with what it records about the edits applied to it (§3.4, §3.6).
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use crate::model::{
+    catalog::Policy,
     channel::{Channel, Scope},
-    conflict::ConflictResolution,
     field_versions::FieldVersions,
-    json::{self, Json},
+    json::Json,
     key,
     limits::{DEDUPLICATION_EDITS, HIGH_WATER_MARKS_MAX, RESOLUTIONS_MAX},
-    principal::Author,
+    principal::{Author, device_hash},
+    resolution::ConflictResolution,
 };
 
 /// Identifies a resource within a tenant.
@@ -151,7 +154,8 @@ pub struct AppliedEdit {
 const MERGED: u64 = 1 << 63;
 
 /// The deduplication window: the last edits applied to a resource, oldest first. They are committed
-/// in the same write as their effect, which makes retries idempotent after any crash.
+/// in the same write as their effect, which makes retries idempotent after any crash. The module
+/// `tidemark_app::push` lists all levels of deduplication.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits(Vec<AppliedEdit>);
 
@@ -277,11 +281,6 @@ impl HighWaterMarks {
     }
 }
 
-pub(crate) fn device_hash(author: &Author) -> u64 {
-    let digest = json::digest([author.as_str().as_bytes()]);
-    u64::from_be_bytes(std::array::from_fn(|index| digest[index]))
-}
-
 fn pairs_to_bytes(pairs: impl Iterator<Item = [u64; 2]>) -> Vec<u8> {
     pairs.flatten().flat_map(u64::to_be_bytes).collect()
 }
@@ -347,5 +346,46 @@ mod tests {
     fn bytes_of_wrong_length_are_rejected() {
         assert_eq!(Edits::from_bytes(&[0; 15]), None);
         assert_eq!(Edits::from_bytes(&[0; 24]), None);
+    }
+}
+
+impl Resource {
+    /// Records which fields the newest version changed, if the `policy` of the type merges by
+    /// field; `changed` is called only then. For any other policy the recorded writes become
+    /// useless and are discarded. A version that restores a resource which `was_deleted` writes all
+    /// fields.
+    pub fn note_fields<N: AsRef<str>>(
+        &mut self,
+        policy: Option<Policy>,
+        was_deleted: bool,
+        changed: impl FnOnce(&Self) -> BTreeSet<N>,
+        author: &Author,
+        client_version: u64,
+    ) {
+        let version = self.server_version;
+
+        if policy != Some(Policy::FieldMerge) {
+            if !self.fields.is_empty() {
+                self.fields.discard(version);
+            }
+            return;
+        }
+
+        if was_deleted && !self.deleted {
+            self.fields.discard(version);
+            return;
+        }
+
+        if self.fields.is_empty() && version > 2 {
+            self.fields.discard(version - 1); // the type did not merge by field at the time
+        }
+
+        let changed = changed(self);
+        self.fields.note(
+            changed.iter().map(AsRef::as_ref),
+            author,
+            version,
+            client_version,
+        );
     }
 }

@@ -8,9 +8,13 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    model::{channel::Channel, position::Position, principal::Principal},
+    model::{
+        channel::Channel,
+        position::Position,
+        principal::Principal,
+        token::{Progress, Token},
+    },
     rules::sequence::plan::{Head, log_end},
-    wire::token::{Progress, Token},
 };
 
 /// The position up to which a device has applied a channel's log. Ordered by position, then by the

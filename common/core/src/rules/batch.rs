@@ -9,9 +9,9 @@ use crate::{
         channel::Channel,
         json::Json,
         limits::{RESPONSE_BYTES_MAX, escaped_bytes},
+        result::{ItemResult, Status},
     },
     rules::ack::Positions,
-    wire::push::{ItemResult, Status},
 };
 
 /// Bytes of a response that are reserved for its other members, chiefly the results.

@@ -99,9 +99,8 @@ impl AwaitedVersion<'_> {
 mod tests {
     use super::*;
     use crate::{
-        model::{channel::Channel, position::Sequence, principal::Author},
+        model::{channel::Channel, edit::Action, position::Sequence, principal::Author},
         rules::sequence::segment::Entry,
-        wire::Action,
     };
 
     fn position(number: u32) -> Position {

@@ -1,11 +1,9 @@
 //! Resolves a conflict (§5) as a pure function. From the conflict, the current resource and the
-//! admin's command, [`decide`] computes the writes of one transaction, or the problem that rejects
-//! the command. Loading and committing happen elsewhere.
+//! admin's command, [`decide`] computes the writes of one transaction, or the reason to reject the
+//! command. Loading and committing happen elsewhere.
 
 mod content;
 mod media;
-mod request;
-mod response;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -13,26 +11,22 @@ mod tests;
 use chrono::{DateTime, Utc};
 
 pub use media::NewMedia;
-pub use request::{ResolveChoice, ResolveCommand};
-pub use response::response;
 
 use content::ResolvedContent;
 use stored::stored;
 
 use crate::{
     model::{
+        audit::{AuditEntry, Via},
         catalog::{Catalog, ResourceType},
-        conflict::{Conflict, ConflictOutcome, Resolution},
+        conflict::{Conflict, ConflictOutcome},
+        resolve::{ResolveChoice, ResolveCommand, ResolveRejection},
         resource::Resource,
     },
     rules::{
-        audit::{AuditEntry, AuditedConflict, Via},
-        push::{content::check_stored, decide::ResourceWrite},
+        audit::AuditedConflict,
+        push::{content::check_stored, decision::ResourceWrite},
         unique::UniqueChange,
-    },
-    wire::{
-        problem::{Problem, ProblemCode},
-        timestamp,
     },
 };
 
@@ -80,9 +74,8 @@ pub struct ResolvePlan {
 /// audit log entry gets the id `audit_id`.
 ///
 /// # Errors
-/// Returns a [`Problem`]: `already_resolved` if the conflict was resolved in another way,
-/// `version_changed` with the current state, or `unprocessable` if the content to be stored breaks
-/// a rule of §2.
+/// Returns a [`ResolveRejection`] if the conflict was resolved in another way, if the resource does
+/// not have the expected version, or if the content to be stored breaks a rule of §2.
 pub fn decide(
     conflict: &Conflict,
     current: Option<&Resource>,
@@ -90,7 +83,7 @@ pub fn decide(
     resolver: Resolver<'_>,
     audit_id: String,
     now: DateTime<Utc>,
-) -> Result<ResolveOutcome, Problem> {
+) -> Result<ResolveOutcome, ResolveRejection> {
     if let Some(outcome) = &conflict.outcome {
         return repeated(outcome, command);
     }
@@ -98,9 +91,9 @@ pub fn decide(
 
     // Decide the content and check it.
     let rules = resolver.catalog.get(&conflict.resource.resource_type);
-    let content = ResolvedContent::decided(conflict, current, &command.response)?;
-    if !matches!(command.response, ResolveChoice::AcceptServer) {
-        check(content.as_ref(), rules, &command.response)?;
+    let content = ResolvedContent::decided(conflict, current, &command.choice)?;
+    if !matches!(command.choice, ResolveChoice::AcceptServer) {
+        check(content.as_ref(), rules, &command.choice)?;
     }
     let resource =
         content.map(|content| stored(conflict, current, content, command, resolver, now));
@@ -141,19 +134,26 @@ pub fn decide(
 fn repeated(
     outcome: &ConflictOutcome,
     command: &ResolveCommand,
-) -> Result<ResolveOutcome, Problem> {
+) -> Result<ResolveOutcome, ResolveRejection> {
     if command.repeats(outcome) {
         Ok(ResolveOutcome::Before(outcome.clone()))
     } else {
-        Err(already_resolved(outcome))
+        Err(ResolveRejection::AlreadyResolved(outcome.clone()))
     }
 }
 
 /// Checks that the resource still has the version that the admin reviewed.
-fn check_version(current: Option<&Resource>, command: &ResolveCommand) -> Result<(), Problem> {
+fn check_version(
+    current: Option<&Resource>,
+    command: &ResolveCommand,
+) -> Result<(), ResolveRejection> {
     let version = current.map_or(0, |resource| resource.server_version);
     match command.expected_server_version {
-        Some(expected) if expected != version => Err(version_changed(current)),
+        Some(expected) if expected != version => Err(ResolveRejection::VersionChanged {
+            server_version: version,
+            server_deleted: current.is_some_and(|resource| resource.deleted),
+            server_payload: current.map(|resource| resource.payload.clone()),
+        }),
         _ => Ok(()),
     }
 }
@@ -165,12 +165,12 @@ fn outcome(
     now: DateTime<Utc>,
 ) -> ConflictOutcome {
     ConflictOutcome {
-        resolution: command.response.resolution(),
+        resolution: command.choice.resolution(),
         resolved_by: resolver.by.to_owned(),
         resolved_at: now,
         note: command.note.clone(),
         server_version: resource.map_or(0, |resource| resource.server_version),
-        merged_digest: command.response.merged_digest(),
+        merged_digest: command.choice.merged_digest(),
     }
 }
 
@@ -188,59 +188,15 @@ fn audited(conflict: &Conflict) -> AuditedConflict<'_> {
 fn check(
     content: Option<&ResolvedContent>,
     rules: Option<&ResourceType>,
-    response: &ResolveChoice,
-) -> Result<(), Problem> {
+    choice: &ResolveChoice,
+) -> Result<(), ResolveRejection> {
     let Some(content) = content.filter(|content| !content.deleted) else {
         return Ok(());
     };
 
-    let Some(rules) = rules else {
-        let detail =
-            "the catalog no longer has the type of this resource: accept_server leaves it as it is";
-        return Err(Problem::new(ProblemCode::Unprocessable, detail));
-    };
-
-    check_stored(&content.payload, rules).map_err(|rejection| {
-        let problem = Problem::new(ProblemCode::Unprocessable, &rejection.error)
-            .with("reason", &rejection.code);
-        match (response, rejection.error.split_once(':')) {
-            // Only a manual merge has a payload to which the path can refer.
-            (ResolveChoice::ManualMerge { .. }, Some((path, _))) => problem.at(path),
-            _ => problem,
-        }
+    let rules = rules.ok_or(ResolveRejection::TypeRemoved)?;
+    check_stored(&content.payload, rules).map_err(|rejection| ResolveRejection::Content {
+        resolution: choice.resolution(),
+        rejection,
     })
-}
-
-fn already_resolved(outcome: &ConflictOutcome) -> Problem {
-    let detail =
-        "the conflict was already resolved in another way: edit the resource if that was wrong";
-    Problem::new(ProblemCode::AlreadyResolved, detail)
-        .with("resolution", &outcome.resolution)
-        .with("resolved_by", &outcome.resolved_by)
-        .with("resolved_at", &timestamp(outcome.resolved_at))
-}
-
-fn version_changed(current: Option<&Resource>) -> Problem {
-    let version = current.map_or(0, |resource| resource.server_version);
-    let detail = format!(
-        "the resource is now at version {version}: review it and resolve the conflict again"
-    );
-    Problem::new(ProblemCode::VersionChanged, detail)
-        .with("server_version", &version)
-        .with(
-            "server_deleted",
-            &current.is_some_and(|resource| resource.deleted),
-        )
-        .with("server_payload", &current.map(|resource| &resource.payload))
-}
-
-impl ResolveChoice {
-    /// Returns the resolution that corresponds to the choice.
-    pub const fn resolution(&self) -> Resolution {
-        match self {
-            Self::AcceptServer => Resolution::AcceptServer,
-            Self::AcceptClient => Resolution::AcceptClient,
-            Self::ManualMerge { .. } => Resolution::ManualMerge,
-        }
-    }
 }

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::wire::{
     deserialize_name, deserialize_name_option, serialize_timestamp, serialize_timestamp_option,
 };
 

@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{push::ItemResult, serialize_timestamp, serialize_timestamp_option};
-use crate::model::{json::Json, principal::Principal};
+use crate::{
+    model::{audit::RunsAs, json::Json},
+    wire::{push::ItemResultBody, serialize_timestamp, serialize_timestamp_option},
+};
 
 /// A stored batch with its items and results.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,7 +39,7 @@ pub struct BatchResponse {
     pub items_omitted: Vec<usize>,
     /// The results of all items, without payloads; `null` if the batch was not processed.
     #[cfg_attr(feature = "openapi", schema(required))]
-    pub results: Option<Vec<ItemResult>>,
+    pub results: Option<Vec<ItemResultBody>>,
     /// Whether the device has acknowledged, in every channel it pulls, a position that it reached
     /// after `processed_at`.
     pub delivered: bool,
@@ -56,35 +58,6 @@ pub struct ReplayRequest {
     pub with_stored_roles: Option<bool>,
 }
 
-/// The claims with which a replay runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RunsAs {
-    /// The user who pushed the batch.
-    pub user: String,
-    /// The roles stored with the batch, without `admin` unless the request asked for it.
-    pub roles: Vec<String>,
-    /// The groups stored with the batch.
-    pub groups: Vec<String>,
-}
-
-impl From<&Principal> for RunsAs {
-    fn from(
-        Principal {
-            user,
-            roles,
-            groups,
-            ..
-        }: &Principal,
-    ) -> Self {
-        Self {
-            user: user.clone(),
-            roles: roles.clone(),
-            groups: groups.clone(),
-        }
-    }
-}
-
 /// The response to a replay.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -94,11 +67,39 @@ pub struct ReplayResponse {
     /// Whether the replay was a dry run, which writes nothing.
     pub dry_run: bool,
     /// The claims with which the replay runs.
-    pub runs_as: RunsAs,
+    pub runs_as: RunsAsBody,
     /// The time at which the replay was processed.
     #[serde(serialize_with = "serialize_timestamp")]
     pub processed_at: DateTime<Utc>,
     /// One result for each item, in their order. Items that were `ok` before keep their original
     /// result.
-    pub results: Vec<ItemResult>,
+    pub results: Vec<ItemResultBody>,
+}
+
+/// The claims with which a replay runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RunsAs))]
+pub struct RunsAsBody {
+    /// The user who pushed the batch.
+    pub user: String,
+    /// The roles stored with the batch, without `admin` unless the request asked for it.
+    pub roles: Vec<String>,
+    /// The groups stored with the batch.
+    pub groups: Vec<String>,
+}
+
+impl From<RunsAs> for RunsAsBody {
+    fn from(
+        RunsAs {
+            user,
+            roles,
+            groups,
+        }: RunsAs,
+    ) -> Self {
+        Self {
+            user,
+            roles,
+            groups,
+        }
+    }
 }

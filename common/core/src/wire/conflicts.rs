@@ -1,16 +1,18 @@
-//! Responses with conflicts and audit log entries (§5, §7).
+//! Responses with conflicts (§5).
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Action, push::ItemCode, serialize_timestamp};
 use crate::{
     model::{
-        conflict::{Conflict, ConflictEdit, ConflictOutcome, ConflictStatus, Resolution},
+        conflict::{Conflict, ConflictEdit, ConflictOutcome, ConflictStatus},
+        edit::Action,
         json::Json,
         limits::{RESPONSE_BYTES_MAX, escaped_bytes},
+        resolution::Resolution,
+        result::ItemCode,
     },
-    rules::audit::AuditEntry,
+    wire::{serialize_timestamp, text},
 };
 
 /// Bytes reserved for the parts of a list other than its entries.
@@ -23,6 +25,7 @@ pub struct ConflictEntry {
     /// The id of the conflict.
     pub id: String,
     /// Whether the conflict is open or resolved.
+    #[serde(with = "text")]
     pub status: ConflictStatus,
     /// The type of the resource.
     pub resource_type: String,
@@ -38,6 +41,7 @@ pub struct ConflictEntry {
     /// The device on which the edits were made.
     pub device_id: String,
     /// The reason why the first edit was rejected.
+    #[serde(with = "text")]
     pub code: ItemCode,
     /// The server's payload when an edit was last rejected; for a deleted resource, its last
     /// payload. `null` if there was no resource.
@@ -52,6 +56,7 @@ pub struct ConflictEntry {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub server_deleted: bool,
     /// The action of the first edit.
+    #[serde(with = "text")]
     pub action: Action,
     /// The payload of the first edit: the content of a create or the patch of an update.
     #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Object>))]
@@ -79,6 +84,7 @@ pub struct ConflictEntry {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JoinedEntry {
     /// The action of the edit.
+    #[serde(with = "text")]
     pub action: Action,
     /// The content of a create or the patch of an update.
     #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Object>))]
@@ -98,6 +104,7 @@ pub struct JoinedEntry {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OutcomeEntry {
     /// The way in which the conflict was resolved.
+    #[serde(with = "text")]
     pub resolution: Resolution,
     /// The actor who resolved the conflict: a user, an operator, or `policy:<name>`.
     pub resolved_by: String,
@@ -122,18 +129,6 @@ pub struct ConflictList {
     /// The conflicts, in the order of their detection.
     pub conflicts: Vec<ConflictEntry>,
     /// The `cursor` of the next page; `null` on the last page.
-    #[cfg_attr(feature = "openapi", schema(required))]
-    pub next_cursor: Option<String>,
-}
-
-/// A page of the audit log.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct AuditList {
-    /// The entries, in the requested order.
-    pub entries: Vec<AuditEntry>,
-    /// The `cursor` of the next page; `null` on the last page of the order `newest`. With the order
-    /// `oldest` it is always present.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub next_cursor: Option<String>,
 }

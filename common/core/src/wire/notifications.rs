@@ -4,8 +4,10 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::serialize_timestamp;
-use crate::model::conflict::Resolution;
+use crate::{
+    model::resolution::Resolution,
+    wire::{serialize_timestamp, text},
+};
 
 /// The only event type, as the message attribute names it. The `event` field of the message has the
 /// same value.
@@ -32,6 +34,7 @@ pub struct ConflictResolved {
     /// The id of the resource.
     pub resource_id: String,
     /// The way in which the conflict was resolved.
+    #[serde(with = "text")]
     pub resolution: Resolution,
     /// The actor who resolved the conflict: a user or an operator.
     pub resolved_by: String,

@@ -126,6 +126,14 @@ impl Problem {
         Self::new(ProblemCode::InvalidRequest, detail).at(path)
     }
 
+    /// Creates the problem for an item that does not exist or belongs to another tenant.
+    pub fn not_found() -> Self {
+        Self::new(
+            ProblemCode::NotFound,
+            "the requested item does not exist in your tenant",
+        )
+    }
+
     /// Returns the problem with the JSON path that it refers to.
     pub fn at(self, path: impl Into<String>) -> Self {
         Self {

@@ -3,10 +3,17 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Action, deserialize_name_option, number::deserialize_whole_option, serialize_timestamp,
+use crate::{
+    model::{
+        change::PulledChange,
+        edit::Action,
+        json::Json,
+        limits,
+        resolution::{ChangeResolution, Resolution},
+        resource::ResourceKey,
+    },
+    wire::{deserialize_name_option, number::deserialize_whole_option, serialize_timestamp, text},
 };
-use crate::model::{conflict::Resolution, json::Json, limits};
 
 /// A request for the changes since a token.
 #[derive(Debug, Clone, Deserialize)]
@@ -104,6 +111,7 @@ pub struct Change {
     /// The channel of the resource.
     pub channel: String,
     /// The kind of change.
+    #[serde(with = "text")]
     pub action: Action,
     /// The complete payload of the resource; absent for a delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,19 +126,63 @@ pub struct Change {
     /// The last conflict about the resource that was resolved since the token. In a snapshot, the
     /// last resolved conflict that the resource stores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub conflict: Option<ChangeResolution>,
+    pub conflict: Option<ChangeResolutionBody>,
     /// All conflicts about the resource that were resolved since the token, oldest first. Present
     /// if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conflicts: Vec<ChangeResolution>,
+    pub conflicts: Vec<ChangeResolutionBody>,
 }
 
 /// A resolved conflict, as reported with a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ChangeResolution {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ChangeResolution))]
+pub struct ChangeResolutionBody {
     /// The id of the conflict.
     pub id: String,
     /// The way in which the conflict was resolved.
+    #[serde(with = "text")]
     pub resolution: Resolution,
+}
+
+impl From<ChangeResolution> for ChangeResolutionBody {
+    fn from(ChangeResolution { id, resolution }: ChangeResolution) -> Self {
+        Self { id, resolution }
+    }
+}
+
+impl From<PulledChange> for Change {
+    fn from(change: PulledChange) -> Self {
+        let PulledChange {
+            key,
+            action,
+            payload,
+            server_version,
+            changed_at,
+            resolved_conflicts,
+        } = change;
+
+        let mut conflicts: Vec<ChangeResolutionBody> =
+            resolved_conflicts.into_iter().map(Into::into).collect();
+        let conflict = conflicts.last().cloned();
+        if conflicts.len() == 1 {
+            conflicts.clear();
+        }
+
+        let ResourceKey {
+            channel,
+            resource_type,
+            id,
+        } = key;
+        Self {
+            id,
+            resource_type,
+            channel: channel.to_string(),
+            action,
+            payload,
+            server_version,
+            changed_at,
+            conflict,
+            conflicts,
+        }
+    }
 }

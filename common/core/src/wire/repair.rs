@@ -5,11 +5,18 @@
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{deserialize_name_option, problem::Problem, serialize_timestamp, timestamp};
 use crate::{
-    model::channel::{Channel, Scope},
-    rules::sequence::repair::Period,
-    wire::cursor,
+    model::{
+        channel::{Channel, Scope},
+        json::{self, Json},
+        repair::{Extent, Period, RepairCursor},
+        time::timestamp,
+    },
+    wire::{
+        cursor, deserialize_name_option,
+        problem::{Problem, read_body},
+        serialize_timestamp,
+    },
 };
 
 /// The event that requests a repair.
@@ -18,6 +25,24 @@ use crate::{
 pub struct RepairEvent {
     /// The extent and options of the repair.
     pub repair: RepairRequest,
+}
+
+impl RepairEvent {
+    /// Reads the event of a direct invocation.
+    ///
+    /// # Errors
+    /// Returns a [`Problem`] with the JSON path of the field if the event is not a request for a
+    /// repair.
+    pub fn read(event: &Json) -> Result<Self, Problem> {
+        if !json::fields(event)
+            .unwrap_or_default()
+            .contains_key("repair")
+        {
+            let detail = "an event is a batch of stream records, or a repair request such as {\"repair\": {}}";
+            return Err(Problem::malformed("repair", detail));
+        }
+        read_body(event.get().as_bytes())
+    }
 }
 
 /// The extent of a repair and its options.
@@ -53,18 +78,6 @@ pub struct RepairRequest {
     #[serde(default)]
     pub cursor: Option<String>,
 }
-
-/// The rows that a repair covers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Extent {
-    /// All rows, or all rows of one tenant.
-    All(Option<String>),
-    /// The rows of one channel.
-    Channel(Scope),
-}
-
-/// The position of a repair in the table: the key of the last checked row.
-pub type RepairCursor = [String; 2];
 
 impl RepairRequest {
     /// Returns the rows that the repair covers.

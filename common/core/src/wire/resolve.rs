@@ -1,13 +1,20 @@
 //! Resolve (§5): an admin resolves a conflict, by the API or by invoking the function directly.
 
+mod command;
+mod rejection;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{deserialize_name, number::deserialize_whole_option, serialize_timestamp};
-use crate::model::{
-    conflict::{ConflictStatus, Resolution},
-    json::Json,
-    limits::NOTE_CHARS_MAX,
+use crate::{
+    model::{
+        conflict::{Conflict, ConflictOutcome, ConflictStatus},
+        json::Json,
+        limits::NOTE_CHARS_MAX,
+        resolution::Resolution,
+        resource::Resource,
+    },
+    wire::{deserialize_name, number::deserialize_whole_option, serialize_timestamp, text},
 };
 
 /// A request to resolve a conflict.
@@ -15,6 +22,7 @@ use crate::model::{
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResolveRequest {
     /// The way to resolve the conflict.
+    #[serde(with = "text")]
     pub resolution: Resolution,
     /// The new payload of the resource. Required for `manual_merge` and not allowed otherwise. Its
     /// `id` is ignored.
@@ -46,6 +54,7 @@ pub struct DirectResolveRequest {
     #[serde(deserialize_with = "deserialize_name")]
     pub resolved_by: String,
     /// The way to resolve the conflict, as in [`ResolveRequest::resolution`].
+    #[serde(with = "text")]
     pub resolution: Resolution,
     /// The payload of a manual merge, as in [`ResolveRequest::payload`].
     #[serde(default)]
@@ -59,25 +68,6 @@ pub struct DirectResolveRequest {
     /// The reason for the audit log, as in [`ResolveRequest::note`].
     #[serde(default, deserialize_with = "deserialize_note")]
     pub note: Option<String>,
-}
-
-impl DirectResolveRequest {
-    /// Returns the request without the fields of a direct invocation.
-    pub fn into_request(self) -> ResolveRequest {
-        let Self {
-            resolution,
-            payload,
-            expected_server_version,
-            note,
-            ..
-        } = self;
-        ResolveRequest {
-            resolution,
-            payload,
-            expected_server_version,
-            note,
-        }
-    }
 }
 
 fn deserialize_note<'de, D: Deserializer<'de>>(
@@ -102,8 +92,10 @@ pub struct ResolveResponse {
     /// The id of the conflict.
     pub id: String,
     /// Always `resolved` in this response.
+    #[serde(with = "text")]
     pub status: ConflictStatus,
     /// The way in which the conflict was resolved.
+    #[serde(with = "text")]
     pub resolution: Resolution,
     /// The actor who resolved the conflict.
     pub resolved_by: String,
@@ -133,4 +125,31 @@ pub struct ResolveResponse {
     /// changed since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub server_payload_omitted: bool,
+}
+
+impl ResolveResponse {
+    /// Returns the response with the `outcome` of `conflict`, whose resource is now `current`. The
+    /// resource's content is included only if its version is still that of the outcome.
+    pub fn new(conflict: Conflict, outcome: ConflictOutcome, current: Option<Resource>) -> Self {
+        let version = current
+            .as_ref()
+            .map_or(0, |resource| resource.server_version);
+        let unchanged = current.filter(|_| version == outcome.server_version);
+
+        Self {
+            id: conflict.id,
+            status: ConflictStatus::Resolved,
+            resolution: outcome.resolution,
+            resolved_by: outcome.resolved_by,
+            resolved_at: outcome.resolved_at,
+            note: outcome.note,
+            resource_type: conflict.resource.resource_type,
+            resource_id: conflict.resource.id,
+            channel: conflict.resource.channel.to_string(),
+            server_version: outcome.server_version,
+            server_deleted: unchanged.as_ref().is_some_and(|resource| resource.deleted),
+            server_payload_omitted: unchanged.is_none() && outcome.server_version > 0,
+            server_payload: unchanged.map(|resource| resource.payload),
+        }
+    }
 }

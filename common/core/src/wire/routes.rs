@@ -48,17 +48,17 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "GET",
         path: "/api/v1/mobile/devices",
-        function: "ack",
+        function: "admin",
     },
     Route {
         method: "GET",
         path: "/api/v1/mobile/conflicts",
-        function: "conflicts",
+        function: "admin",
     },
     Route {
         method: "GET",
         path: "/api/v1/mobile/conflicts/{id}",
-        function: "conflicts",
+        function: "admin",
     },
     Route {
         method: "POST",
@@ -83,12 +83,12 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "GET",
         path: "/api/v1/mobile/audit",
-        function: "conflicts",
+        function: "admin",
     },
     Route {
         method: "GET",
         path: "/api/v1/mobile/status",
-        function: "conflicts",
+        function: "admin",
     },
 ];
 

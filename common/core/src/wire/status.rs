@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{serialize_timestamp, serialize_timestamp_option};
+use crate::wire::{serialize_timestamp, serialize_timestamp_option};
 
 /// The state of the tenant's change logs and the deployment's dead letters.
 #[derive(Debug, Clone, Serialize, Deserialize)]

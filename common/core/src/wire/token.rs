@@ -10,12 +10,16 @@ use chrono::{DateTime, Utc, serde::ts_milliseconds};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::model::{
-    channel::Channel,
-    json, key,
-    limits::{SORT_KEY_BYTES_MAX, TOKEN_BYTES_MAX},
-    position::Position,
-    receipts::Receipts,
+use crate::{
+    model::{
+        channel::Channel,
+        json,
+        limits::TOKEN_BYTES_MAX,
+        position::Position,
+        receipts::{Receipts, WrittenVersion},
+        token::{Progress, Token},
+    },
+    wire::text,
 };
 
 /// The prefix of every token of this version.
@@ -23,70 +27,6 @@ const VERSION: &str = "tm1_";
 const CHECKSUM_BYTES: usize = 6;
 /// The key of the receipts (§4.6) among the channels. No channel has that name.
 const RECEIPTS: &str = "own";
-
-/// The progress of a device in all channels.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Token {
-    /// The progress by channel; a channel that is missing starts with a snapshot.
-    pub channels: BTreeMap<Channel, Progress>,
-}
-
-/// The progress of a device in one channel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Progress {
-    /// The device reads the change log.
-    #[serde(rename = "l")]
-    Log {
-        /// Every change up to and including this position is delivered.
-        #[serde(rename = "p")]
-        position: Position,
-        /// The time of the position (§4.5), at which the device was caught up, or at which the last
-        /// change that it received was sequenced.
-        #[serde(rename = "t", with = "ts_milliseconds")]
-        at: DateTime<Utc>,
-        /// The key of the segment that contains the position; `None` at the end of a segment.
-        #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
-        within: Option<Position>,
-    },
-    /// The device reads the snapshot with which the channel starts.
-    #[serde(rename = "s")]
-    Snapshot {
-        /// The head of the log before the snapshot began: the log continues from here.
-        #[serde(rename = "p")]
-        noted: Position,
-        /// The time at which the head was noted.
-        #[serde(rename = "t", with = "ts_milliseconds")]
-        noted_at: DateTime<Utc>,
-        /// The sort key of the last row read; `None` at the start.
-        #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
-        after: Option<String>,
-    },
-}
-
-impl Progress {
-    /// Returns the progress at the end of a segment of the log.
-    pub fn log(position: Position, at: DateTime<Utc>) -> Self {
-        Self::Log {
-            position,
-            at,
-            within: None,
-        }
-    }
-
-    /// Returns whether a snapshot continues at a key that the table can contain.
-    fn is_readable(&self) -> bool {
-        match self {
-            Self::Log { .. } | Self::Snapshot { after: None, .. } => true,
-            Self::Snapshot {
-                after: Some(after), ..
-            } => {
-                let names_a_resource = key::split::<2>(after)
-                    .is_some_and(|parts| parts.iter().all(|part| !part.is_empty()));
-                names_a_resource && after.len() <= SORT_KEY_BYTES_MAX
-            }
-        }
-    }
-}
 
 /// The error for a text that is not a pull token of this service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -102,14 +42,17 @@ impl Token {
     /// Encodes the token with receipts. They only save deliveries, so they are omitted if the text
     /// would exceed the bound.
     pub fn encode_with(&self, receipts: &Receipts) -> String {
-        let channels = self
-            .channels
-            .iter()
-            .map(|(channel, progress)| (channel.to_string(), Part::Channel(progress)));
+        let channels = self.channels.iter().map(|(channel, progress)| {
+            (channel.to_string(), Part::Channel(progress.clone().into()))
+        });
 
-        let receipts_part =
-            (!receipts.is_empty()).then(|| (RECEIPTS.to_owned(), Part::Receipts(receipts)));
-        let parts: BTreeMap<String, Part<'_>> = channels.chain(receipts_part).collect();
+        let receipts_part = (!receipts.is_empty()).then(|| {
+            (
+                RECEIPTS.to_owned(),
+                Part::Receipts(receipts.numbers().collect()),
+            )
+        });
+        let parts: BTreeMap<String, Part> = channels.chain(receipts_part).collect();
         let body = serde_json::to_vec(&parts).unwrap_or_default(); // text keys always serialize
         let mut bytes = checksum(&body).to_vec();
         bytes.extend(body);
@@ -155,14 +98,16 @@ impl Token {
         let (mut token, mut receipts) = (Self::default(), Receipts::default());
         for (name, part) in parts {
             if name == RECEIPTS {
-                receipts = serde_json::from_str(part.get()).map_err(|_| InvalidToken)?;
+                let numbers = serde_json::from_str(part.get()).map_err(|_| InvalidToken)?;
+                receipts = Receipts::from_numbers(numbers);
                 continue;
             }
             let channel = Channel::parse(&name).ok_or(InvalidToken)?;
-            let progress: Progress = serde_json::from_str(part.get()).map_err(|_| InvalidToken)?;
+            let member: ProgressMember =
+                serde_json::from_str(part.get()).map_err(|_| InvalidToken)?;
             token.channels.insert(
                 channel,
-                Some(progress)
+                Some(Progress::from(member))
                     .filter(Progress::is_readable)
                     .ok_or(InvalidToken)?,
             );
@@ -175,12 +120,118 @@ impl Token {
 /// One member of the body of a token.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Part<'a> {
-    Channel(&'a Progress),
-    Receipts(&'a Receipts),
+enum Part {
+    Channel(ProgressMember),
+    Receipts(Vec<(u64, u64, i64)>),
+}
+
+/// The member of a channel: its [`Progress`].
+#[derive(Serialize, Deserialize)]
+enum ProgressMember {
+    #[serde(rename = "l")]
+    Log {
+        #[serde(rename = "p", with = "text")]
+        position: Position,
+        #[serde(rename = "t", with = "ts_milliseconds")]
+        at: DateTime<Utc>,
+        #[serde(
+            rename = "s",
+            default,
+            skip_serializing_if = "Option::is_none",
+            with = "text::option"
+        )]
+        within: Option<Position>,
+    },
+    #[serde(rename = "s")]
+    Snapshot {
+        #[serde(rename = "p", with = "text")]
+        noted: Position,
+        #[serde(rename = "t", with = "ts_milliseconds")]
+        noted_at: DateTime<Utc>,
+        #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+        after: Option<String>,
+    },
+}
+
+impl From<Progress> for ProgressMember {
+    fn from(progress: Progress) -> Self {
+        match progress {
+            Progress::Log {
+                position,
+                at,
+                within,
+            } => Self::Log {
+                position,
+                at,
+                within,
+            },
+            Progress::Snapshot {
+                noted,
+                noted_at,
+                after,
+            } => Self::Snapshot {
+                noted,
+                noted_at,
+                after,
+            },
+        }
+    }
+}
+
+impl From<ProgressMember> for Progress {
+    fn from(member: ProgressMember) -> Self {
+        match member {
+            ProgressMember::Log {
+                position,
+                at,
+                within,
+            } => Self::Log {
+                position,
+                at,
+                within,
+            },
+            ProgressMember::Snapshot {
+                noted,
+                noted_at,
+                after,
+            } => Self::Snapshot {
+                noted,
+                noted_at,
+                after,
+            },
+        }
+    }
 }
 
 fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let digest = json::digest([VERSION.as_bytes(), body]);
     std::array::from_fn(|index| digest[index])
+}
+
+/// Returns the token from which a device may pull after a push. This is the device's own token,
+/// because a newer one would skip changes that others made in between. A missing or unknown token
+/// is replaced by the empty one, which begins with snapshots and skips nothing either.
+pub fn sync_token(client_sync_token: Option<&str>) -> String {
+    client_sync_token
+        .filter(|token| Token::decode(token).is_ok())
+        .map_or_else(|| Token::default().encode(), ToOwned::to_owned)
+}
+
+/// Returns the token of [`sync_token`] with receipts (§4.6) for the `delivered_versions` versions,
+/// which this response delivers at `responded_at`. A device that stores the token together with the
+/// results does not need to receive its own changes again. A push never advances positions.
+pub fn sync_token_with(
+    client_sync_token: Option<&str>,
+    delivered_versions: impl IntoIterator<Item = WrittenVersion>,
+    responded_at: DateTime<Utc>,
+) -> String {
+    let (token, mut receipts) = client_sync_token
+        .and_then(|text| Token::decode_with(text).ok())
+        .unwrap_or_default();
+
+    delivered_versions
+        .into_iter()
+        .for_each(|made| receipts.add(made, responded_at));
+
+    token.encode_with(&receipts)
 }

@@ -12,14 +12,17 @@ use tidemark_core::{
         limits::BATCH_ITEMS_MAX,
         principal::{Author, Principal},
         resource::Resource,
+        result::Status,
         work,
     },
     rules::push::{
-        decide::{CurrentState, Decision, Lookups, decide},
-        intake::{self, Sender},
+        decide::decide,
+        decision::{CurrentState, Decision, Lookups},
+        edit::Sender,
+        intake,
         media::MediaVerification,
     },
-    wire::push::Status,
+    wire::push::read_item,
 };
 
 /// The bytes of the stored payload in each case.
@@ -59,7 +62,7 @@ fn push(policy: &str, resource: Option<Resource>, items: &[Json], device: &str) 
         catalog: &catalog,
         is_replay: false,
     };
-    let intake = intake::read(items, sender);
+    let intake = intake::read(items.iter().map(|item| read_item(item)), sender);
 
     let (holders, media) = (HashMap::new(), MediaVerification::default());
     let stored = CurrentState {

@@ -2,23 +2,12 @@
 
 use chrono::DateTime;
 use proptest::prelude::*;
-use serde_json::value::RawValue;
-use tidemark_core::{
-    model::{
+use tidemark_core::model::{
         channel::{Channel, Scope},
-        conflict::Resolution,
         key,
-        pack::pack,
         position::{Position, Sequence},
-        principal::Author,
-    },
-    rules::sequence::segment::{Entry, Segment},
-    wire::{
-        Action,
-        pull::ChangeResolution,
         token::{Progress, Token},
-    },
-};
+    };
 
 fn channel() -> impl Strategy<Value = Channel> {
     prop_oneof![
@@ -34,67 +23,6 @@ fn position() -> impl Strategy<Value = Position> {
         sequence: Sequence::parse(&digits).expect("digits"),
         late,
     })
-}
-
-/// Generates entries that often share members with their neighbors.
-fn entry() -> impl Strategy<Value = Entry> {
-    let named = (
-        prop_oneof!["task", "meter", ".{1,9}"],
-        "[a-c]|.{1,40}",
-        prop_oneof![Just("ana"), Just("ben\"")],
-    );
-
-    let action = prop_oneof![
-        Just(Action::Create),
-        Just(Action::Update),
-        Just(Action::Delete)
-    ];
-
-    let decided = ".{1,9}".prop_map(|id| ChangeResolution {
-        id,
-        resolution: Resolution::AcceptClient,
-    });
-
-    let payload = proptest::option::of(".{0,20}".prop_map(|text| {
-        RawValue::from_string(serde_json::json!({"note": text}).to_string()).expect("JSON")
-    }));
-
-    let numbers = (
-        prop_oneof![Just(1_u64), any::<u64>()],
-        prop_oneof![Just(0_i64), -9_000_000_000_000..9_000_000_000_000_i64],
-    );
-
-    (
-        position(),
-        named,
-        action,
-        numbers,
-        any::<bool>(),
-        proptest::collection::vec(decided, 0..3),
-        payload,
-    )
-        .prop_map(
-            |(
-                position,
-                (resource_type, id, user),
-                action,
-                (server_version, at),
-                echo_to_author,
-                decided,
-                payload,
-            )| Entry {
-                position,
-                resource_type,
-                id,
-                action,
-                server_version,
-                changed_at: DateTime::from_timestamp_millis(at).expect("in range"),
-                author: Author::device(user, "phone"),
-                echo_to_author,
-                resolved_conflicts: decided,
-                payload,
-            },
-        )
 }
 
 fn progress() -> impl Strategy<Value = Progress> {
@@ -123,13 +51,6 @@ fn progress() -> impl Strategy<Value = Progress> {
 }
 
 proptest! {
-    #[test]
-    fn segment_survives_encoding(entries in proptest::collection::vec(entry(), 0..20)) {
-        let segment = Segment { prev: Position::START, last: Position::START, entries };
-        let read = Segment::unpack_entries(&segment.packed_entries()).expect("entries");
-        prop_assert_eq!(format!("{read:?}"), format!("{:?}", segment.entries));
-    }
-
     #[test]
     fn token_survives_encoding(channels in proptest::collection::btree_map(channel(), progress(), 0..12)) {
         let token = Token { channels };
@@ -184,50 +105,4 @@ proptest! {
         prop_assert_eq!(one.cmp(&other), one.to_string().cmp(&other.to_string()));
         prop_assert_eq!(one.to_string().parse(), Ok(one));
     }
-}
-
-#[test]
-fn entries_lacking_inherited_members_are_rejected() {
-    let start = Position::START.to_string();
-    let whole =
-        format!(r#"{{"p":"{start}","t":"meter","i":"m","a":"delete","v":1,"b":"ana#phone"}}"#);
-
-    let read = |entries: &str| {
-        Segment::unpack_entries(&pack(entries.as_bytes()))
-            .map(|entries| entries.len())
-            .ok()
-    };
-
-    assert_eq!(read(&format!("[{whole}]")), Some(1));
-    assert_eq!(read(&format!(r#"[{whole},{{"p":"7","i":"n"}}]"#)), Some(2));
-
-    for field in [
-        r#""t":"meter","#,
-        r#""a":"delete","#,
-        r#""v":1,"#,
-        r#","b":"ana#phone""#,
-    ] {
-        assert_eq!(
-            read(&format!("[{}]", whole.replace(field, ""))),
-            None,
-            "{field}"
-        );
-    }
-
-    for later in [
-        r#"{"p":"x","i":"n"}"#,
-        r#"{"p":"é","i":"n"}"#,
-        r#"{"p":"7","i":"n","c":9223372036854775807}"#,
-    ] {
-        assert_eq!(read(&format!("[{whole},{later}]")), None, "{later}");
-    }
-
-    assert_eq!(
-        read(&format!(
-            "[{}]",
-            whole.replace(&start, &format!("0{start}"))
-        )),
-        None,
-        "wider than a position"
-    );
 }

@@ -4,10 +4,7 @@ mod invariants;
 mod model;
 
 use proptest::prelude::*;
-use tidemark_core::{
-    model::{catalog::Policy, resource::Resource},
-    wire::push::Status,
-};
+use tidemark_core::model::{catalog::Policy, resource::Resource, result::Status};
 
 use model::EditModel;
 

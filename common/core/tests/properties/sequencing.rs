@@ -11,19 +11,20 @@ use serde_json::value::RawValue;
 use tidemark_core::{
     model::{
         channel::Channel,
+        edit::Action,
         position::{Position, Sequence},
         principal::Author,
+        repair::ResourceVersion,
         resource::{Creation, Resource, ResourceKey, Run},
     },
     rules::{
         pull::page::{Page, is_contiguous},
         sequence::{
             plan::{Head, LogStep, Record, classify, log_end},
-            repair::{Comparison, ResourceVersion},
+            repair::Comparison,
             segment::{Entry, Segment},
         },
     },
-    wire::Action,
 };
 
 const RESOURCES: u64 = 4;
@@ -310,7 +311,7 @@ impl LogModel {
         }
 
         for change in page.into_changes() {
-            let known = self.reader.versions.entry(change.id).or_default();
+            let known = self.reader.versions.entry(change.key.id).or_default();
             prop_assert!(
                 *known <= change.server_version,
                 "versions do not go backwards in the log"

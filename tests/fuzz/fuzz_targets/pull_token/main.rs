@@ -10,10 +10,7 @@ mod world;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use tidemark_core::{
-    model::{json, limits::TOKEN_BYTES_MAX, principal::Author},
-    wire::token::Token,
-};
+use tidemark_core::model::{json, limits::TOKEN_BYTES_MAX, principal::Author, token::Token};
 
 use reader::Reader;
 use world::World;

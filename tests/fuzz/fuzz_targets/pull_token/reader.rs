@@ -7,9 +7,11 @@ use serde_json::value::RawValue;
 use tidemark_core::{
     model::{
         channel::{Channel, Scope},
+        edit::Action,
         position::Position,
         principal::Author,
         resource::ResourceKey,
+        token::{Progress, Token},
     },
     rules::{
         pull::{
@@ -20,10 +22,6 @@ use tidemark_core::{
             plan::{Record, log_end},
             segment::Entry,
         },
-    },
-    wire::{
-        Action,
-        token::{Progress, Token},
     },
 };
 
@@ -177,7 +175,7 @@ impl<'a> Reader<'a> {
         assert!(changes.len() <= limit);
         for change in changes {
             assert_eq!(change.payload.is_none(), change.action == Action::Delete);
-            let known = self.has.entry(change.id).or_default();
+            let known = self.has.entry(change.key.id).or_default();
             *known = change.server_version.max(*known);
         }
     }

@@ -3,19 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::value::RawValue;
-use tidemark_core::{
-    model::{
-        channel::Channel,
-        position::{Position, Sequence},
-        principal::Author,
-        resource::ResourceKey,
-    },
-    rules::sequence::{
-        plan::{Head, LogStep, Record, classify, log_end},
-        segment::{Entry, Segment},
-    },
-    wire::Action,
-};
+use tidemark_core::{model::{channel::Channel, edit::Action, position::{Position, Sequence}, principal::Author, resource::ResourceKey}, rules::sequence::{plan::{Head, LogStep, Record, classify, log_end}, segment::{Entry, Segment}}};
 
 use super::{Script, now};
 

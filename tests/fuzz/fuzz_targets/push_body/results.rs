@@ -3,14 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::DateTime;
-use tidemark_core::{
-    model::{
-        limits::{SENTENCE_CHARS_MAX, is_name},
-        resource::ResourceKey,
-    },
-    rules::push::{decide::Decision, response},
-    wire::push::{ItemResult, PushRequest, PushResponse, Status},
-};
+use tidemark_core::{model::{limits::{SENTENCE_CHARS_MAX, is_name}, resource::ResourceKey, result::{ItemResult, Status}}, rules::push::{decision::Decision, response}, wire::push::{PushRequest, PushResponse}};
 
 use super::world::World;
 

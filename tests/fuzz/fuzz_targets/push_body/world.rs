@@ -10,19 +10,23 @@ use tidemark_core::{
         conflict::{ConflictStatus, ConflictSummary},
         principal::{Author, Principal},
         resource::{Resource, ResourceKey},
+        result::ItemResult,
     },
     rules::{
         media::{MediaCheck, Upload},
         push::{
-            decide::{CurrentState, Decision, Lookups, decide},
-            intake::{self, CarriedState, Edit, Group, Item, Sender},
+            decide::decide,
+            decision::{CurrentState, Decision, Lookups},
+            edit::{Edit, Sender},
+            group::{CarriedState, Group, Item},
+            intake,
             media::{KeyRules, MediaReferences, MediaVerification},
             order,
             references::{self, EarlierCreates},
         },
         unique::UniqueKey,
     },
-    wire::push::{ItemResult, PushRequest},
+    wire::push::{PushRequest, read_item},
 };
 
 use super::{CATALOG, KEYRING, requests::check_intake, results::check_decided_again};
@@ -83,7 +87,7 @@ impl World {
         };
 
         let now = DateTime::from_timestamp(second, 0).expect("in range");
-        let intake = intake::read(&push.items, sender);
+        let intake = intake::read(push.items.iter().map(|item| read_item(item)), sender);
         check_intake(&push.items, &intake, sender);
         let batch = Batch {
             sender,

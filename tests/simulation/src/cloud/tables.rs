@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use tidemark_core::model::{key, pack::unpack};
+use tidemark_aws::tables::format::unpack;
+use tidemark_core::model::key;
 
 use super::Cloud;
 use crate::version::{KEPT, kept_apart, row_of};
@@ -49,7 +50,7 @@ impl Cloud {
         };
 
         let (_, name) = row_of(&record["dynamodb"]["Keys"]);
-        let name = key::join([&name.resource_type, &name.id, &version.to_string()]);
+        let name = key::join([&name.resource_type, name.id.as_str(), &version.to_string()]);
         let keys =
             json!({"pk": record["dynamodb"]["Keys"]["pk"], "sk": {"S": format!("v#{name}")}});
         let row = self.call("GetItem", &json!({"TableName": "conflicts", "Key": keys}));

@@ -2,10 +2,11 @@
 //! once (invariant 1), and a deleted resource stays deleted (invariant 2).
 
 use serde_json::Value;
+use tidemark_client::Action;
 
 use super::{Oracle, versions_of};
 use crate::{
-    client::mark,
+    edits::{item, mark},
     fate::{is_rejected, unseen},
     version::{Row, Version, edit_of, is_slot, marks, read_version, row_of},
 };
@@ -80,8 +81,8 @@ impl Oracle {
             .into_iter()
             .filter_map(|number| self.fates.get(&number));
         creates
-            .filter(|fate| fate.edit.action() == "create")
-            .any(|fate| match fate.edit.item["base_version"].as_u64() {
+            .filter(|fate| fate.edit.action() == Action::Create)
+            .any(|fate| match item(&fate.edit)["base_version"].as_u64() {
                 Some(base) => base == deleted.number || deleted.author == fate.owner.author(),
                 None => false,
             })
@@ -165,7 +166,7 @@ impl Oracle {
         let deletes = self
             .fates
             .values()
-            .filter(|fate| fate.edit.action() == "delete" && is_rejected(fate));
+            .filter(|fate| fate.edit.action() == Action::Delete && is_rejected(fate));
         let of_row = deletes
             .filter(|fate| fate.owner.author() == version.author && fate.owner.tenant == row.0);
         self.untold

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
+use tidemark_client::Client;
 
 use super::{Oracle, versions_of};
 use crate::{
-    client::Client,
+    edits::shown,
     fate::Owner,
     version::{Row, is_slot, read_version, row_of},
 };
@@ -54,14 +55,14 @@ impl Oracle {
         let author = owner.author();
         for (((tenant, name), by), version) in due {
             // Own changes are delivered only to a device that requests them.
-            let is_left_out = *by == author && !client.is_documented;
+            let is_left_out = *by == author && !client.options().is_current;
             if *tenant != owner.tenant || !channels.contains(&name.channel) || is_left_out {
                 continue;
             }
 
             // Versions above the base are edits of this device.
             let held = client
-                .copies
+                .copies()
                 .get(name)
                 .map_or(0, |copy| copy.base.max(copy.known));
             let history = versions_of(&self.history, &(tenant.clone(), name.clone()));
@@ -89,7 +90,7 @@ impl Oracle {
 
     /// Checks that a device holds only what its user may read (invariant 5).
     pub fn holds(&mut self, owner: &Owner, client: &Client, channels: &BTreeSet<String>) {
-        for (name, payload) in client.shown() {
+        for (name, payload) in shown(client) {
             if !channels.contains(&name.channel) {
                 return self.violated(
                     5,

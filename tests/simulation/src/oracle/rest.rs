@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tidemark_core::wire::push::Status;
+use tidemark_client::{Action, Client, ResourceName, Status};
 
 use super::Oracle;
 use crate::{
-    client::{Client, Name},
+    edits::{is_marked, shown},
     fate::{Fate, Owner},
     version::Version,
 };
@@ -40,7 +40,11 @@ impl Oracle {
     }
 
     /// Returns all current resources of these channels.
-    pub fn truth(&self, tenant: &str, channels: &BTreeSet<String>) -> BTreeMap<Name, String> {
+    pub fn truth(
+        &self,
+        tenant: &str,
+        channels: &BTreeSet<String>,
+    ) -> BTreeMap<ResourceName, String> {
         let rows = self
             .history
             .iter()
@@ -54,12 +58,12 @@ impl Oracle {
     /// Checks that a device that has pulled everything holds the current resources, byte for byte
     /// (invariant 3).
     pub fn agree(&mut self, owner: &Owner, client: &Client, channels: &BTreeSet<String>) {
-        let (truth, shown) = (self.truth(&owner.tenant, channels), client.shown());
-        let names: BTreeSet<&Name> = truth.keys().chain(shown.keys()).collect();
+        let (truth, shown) = (self.truth(&owner.tenant, channels), shown(client));
+        let names: BTreeSet<&ResourceName> = truth.keys().chain(shown.keys()).collect();
 
         // A device that requests its own changes receives these changes, too.
-        let is_delivered = |name: &Name| {
-            client.is_documented
+        let is_delivered = |name: &ResourceName| {
+            client.options().is_current
                 || !self
                     .untold
                     .contains(&(owner.clone(), (owner.tenant.clone(), name.clone())))
@@ -96,7 +100,8 @@ impl Oracle {
                     .as_ref()
                     .is_some_and(|told| told.status == Status::Ok)
         };
-        let is_visible = |fate: &&Fate| fate.edit.is_marked() || fate.edit.action() == "delete";
+        let is_visible =
+            |fate: &&Fate| is_marked(&fate.edit) || fate.edit.action() == Action::Delete;
 
         self.fates
             .values()
@@ -106,7 +111,7 @@ impl Oracle {
             .map(|fate| {
                 format!(
                     "edit {} returned ok, but no version contains it",
-                    fate.edit.number
+                    fate.edit.number()
                 )
             })
     }
@@ -124,8 +129,8 @@ impl Oracle {
 
         let mut versions = self.history.values().flatten();
         match fate.edit.action() {
-            "delete" => versions.any(|version| version.is_deleted),
-            _ => self.applied.contains_key(&fate.edit.number) || versions.any(is_decided),
+            Action::Delete => versions.any(|version| version.is_deleted),
+            _ => self.applied.contains_key(&fate.edit.number()) || versions.any(is_decided),
         }
     }
 

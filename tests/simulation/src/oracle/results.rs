@@ -3,14 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use tidemark_core::{
-    model::limits::DEDUPLICATION_EDITS,
-    wire::push::{ItemResult, Status},
-};
+use tidemark_client::{Action, ItemResult, ResourceId, ResourceName, Status};
+use tidemark_core::model::limits::DEDUPLICATION_EDITS;
 
 use super::Oracle;
 use crate::{
-    client::{Name, mark},
+    edits::{is_marked, mark},
     fate::{Fate, ReportedResult},
     version::{Row, Version},
 };
@@ -18,15 +16,20 @@ use crate::{
 impl Oracle {
     /// Checks that content in a result is not older than the version of the resource `before` the
     /// device sent its request, which is the newest that the device can have pulled (invariant 3).
-    pub fn answered(&mut self, before: &BTreeMap<Name, u64>, name: &Name, result: &ItemResult) {
+    pub fn answered(
+        &mut self,
+        before: &BTreeMap<ResourceName, u64>,
+        name: &ResourceName,
+        result: &ItemResult,
+    ) {
         let Some(id) = &result.server_id else { return };
 
         let has_content = result.server_payload.is_some() || result.server_deleted;
         let reports_absence = result.status == Status::Conflict
             && result.server_version.is_none()
             && !result.server_payload_omitted;
-        let name = Name {
-            id: id.clone(),
+        let name = ResourceName {
+            id: ResourceId::Server(id.clone()),
             ..name.clone()
         };
 
@@ -53,8 +56,8 @@ impl Oracle {
         // An edit that changed nothing may be missing in the deduplication window
         // (docs/protocol.md, *Known quirks*).
         let may_be_reevaluated = match fate.edit.action() {
-            "delete" => self.was_deleted_by_another(&fate),
-            _ => !fate.edit.is_marked(),
+            Action::Delete => self.was_deleted_by_another(&fate),
+            _ => !is_marked(&fate.edit),
         };
         if was_ok
             && told.status != Status::Ok
@@ -72,8 +75,8 @@ impl Oracle {
         }
 
         let was_applied = self.applied.contains_key(&number) && !self.accepted.contains(&number);
-        let is_reevaluated =
-            told.is_for_value && (fate.edit.action() == "update" || self.doubled.contains(&number));
+        let is_reevaluated = told.is_for_value
+            && (fate.edit.action() == Action::Update || self.doubled.contains(&number));
         let waits = told.status == Status::Conflict && !told.is_decided && !is_reevaluated;
         // If two devices share an id, one may retry a batch with an edit that conflicted and that
         // the other has sent alone since.
@@ -101,7 +104,7 @@ impl Oracle {
         let version = fate.told.as_ref().and_then(|told| told.server_version);
         let versions = self
             .history
-            .get(&(fate.owner.tenant.clone(), fate.edit.name.clone()))
+            .get(&(fate.owner.tenant.clone(), fate.edit.name().clone()))
             .into_iter()
             .flatten();
         versions
@@ -117,7 +120,7 @@ impl Oracle {
         let typed = |(tenant, name): &Row| {
             self.fates
                 .values()
-                .filter(|fate| fate.owner.tenant == *tenant && fate.edit.name == *name)
+                .filter(|fate| fate.owner.tenant == *tenant && *fate.edit.name() == *name)
                 .count()
         };
 

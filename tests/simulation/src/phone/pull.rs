@@ -1,8 +1,9 @@
 //! The pulls of a device.
 
-use std::{rc::Rc, time::Duration};
+use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
-use tidemark_core::wire::pull::PullResponse;
+use tidemark_client::PullResponse;
+use tidemark_core::model::token::Token;
 use tokio::time::sleep;
 
 use super::{Phone, TRIES_MAX};
@@ -14,7 +15,7 @@ impl Phone {
         &mut self,
         world: &Rc<World>,
         pages: u32,
-        limit: u64,
+        limit: usize,
         rng: &mut fastrand::Rng,
     ) -> bool {
         for _ in 0..pages {
@@ -32,13 +33,13 @@ impl Phone {
     async fn pull_page(
         &mut self,
         world: &Rc<World>,
-        limit: u64,
+        limit: usize,
         rng: &mut fastrand::Rng,
     ) -> Option<bool> {
         let channels = world.channels(self.tenant, self.user);
         world.take_in();
         let due = world.oracle.borrow().due();
-        let body = self.client.pull_body(limit);
+        let body = self.client.pull_request(limit);
         let response = self.post(world, "sync/pull", &body, rng).await?;
         if response.status != 200 {
             self.check_rejection(world, "pull", &response);
@@ -67,7 +68,7 @@ impl Phone {
     /// Checks that a page resets a channel that the device has pulled before only if that is
     /// expected in this phase.
     fn check_resets(&self, world: &World, page: &PullResponse) {
-        let known = self.client.pulled_channels();
+        let known = channels_of(self.client.sync_token());
         let over: Vec<&String> = page
             .reset
             .iter()
@@ -88,14 +89,15 @@ impl Phone {
     fn apply(&mut self, page: PullResponse, rng: &mut fastrand::Rng) {
         self.old_position = self
             .client
-            .token
-            .clone()
+            .sync_token()
             .filter(|_| rng.bool())
+            .map(str::to_owned)
             .or(self.old_position.take());
 
-        self.client.apply(page);
+        self.undone.retain(|channel| !page.reset.contains(channel));
+        self.client.apply_page(page);
         if let Some((groups, _)) = &self.jwt {
-            self.client.drop_unpulled(groups);
+            self.client.drop_left_groups(groups);
         }
     }
 
@@ -110,4 +112,12 @@ impl Phone {
         let what = format!("the pulls of {:?} do not end", self.owner());
         world.oracle.borrow_mut().violated(2, what);
     }
+}
+
+/// Returns the channels in which a sync token has a position.
+fn channels_of(token: Option<&str>) -> BTreeSet<String> {
+    let token = token
+        .map(|token| Token::decode(token).unwrap())
+        .unwrap_or_default();
+    token.channels.keys().map(ToString::to_string).collect()
 }

@@ -7,21 +7,18 @@ use std::{
 };
 
 use serde_json::Value;
-use tidemark_core::wire::push::{ItemCode, PushResponse, Status};
+use tidemark_client::{
+    Action, BatchBounds, Edit, ItemCode, PushResponse, ResourceId, ResourceName, SentBatch, Status,
+};
 use tokio::time::sleep;
 
 use super::{Phone, TRIES_MAX};
-use crate::{
-    client::{Edit, Name, SentBatch},
-    fate::ReportedResult,
-    faults::Fault,
-    world::World,
-};
+use crate::{edits::item, fate::ReportedResult, faults::Fault, world::World};
 
 impl Phone {
     /// Pushes, and retries a few times, like an app in use.
     pub(super) async fn push_with_retries(&mut self, world: &Rc<World>, rng: &mut fastrand::Rng) {
-        if self.client.sent.is_some() {
+        if self.client.sent().is_some() {
             self.restart(world, rng).await;
         }
 
@@ -38,11 +35,15 @@ impl Phone {
 
     /// Sends one batch once. Returns whether the queue is empty.
     async fn push(&mut self, world: &Rc<World>, rng: &mut fastrand::Rng) -> bool {
-        let most = rng.usize(1..51);
-        let Some(sent) = self.client.batch(most, rng.u64(..)).cloned() else {
+        let bounds = BatchBounds {
+            items: rng.usize(1..51),
+            ..BatchBounds::default()
+        };
+        let batch_id = format!("batch-{:016x}", rng.u64(..));
+        let Some(sent) = self.client.next_batch(&bounds, &batch_id).cloned() else {
             return true;
         };
-        let body = self.client.push_body(&sent);
+        let body = self.client.push_request().unwrap();
         self.note_push(world, &sent);
 
         world.take_in();
@@ -63,23 +64,23 @@ impl Phone {
         world.take_in();
 
         self.report(world, &sent, &response, &versions_before);
-        self.client.answered(&response);
-        self.client.queue.is_empty()
+        self.client.apply_push_response(&response).unwrap();
+        self.client.queue().is_empty()
     }
 
     /// Appends the batch to the trace.
     fn note_push(&self, world: &World, sent: &SentBatch) {
         world.note(|| {
             let marks: Vec<String> = sent
-                .edits
+                .edits()
                 .iter()
-                .map(|edit| edit.number.to_string())
+                .map(|edit| edit.number().to_string())
                 .collect();
             format!(
                 "        {} pushes {} as {:?}",
-                self.client.device_id,
+                self.client.device_id(),
                 marks.join(" "),
-                sent.batch_id
+                sent.batch_id()
             )
         });
     }
@@ -91,26 +92,29 @@ impl Phone {
         world: &World,
         sent: &SentBatch,
         response: &PushResponse,
-        versions_before: &BTreeMap<Name, u64>,
+        versions_before: &BTreeMap<ResourceName, u64>,
     ) {
-        for (edit, result) in sent.edits.iter().zip(&response.results) {
+        for (edit, result) in sent.edits().iter().zip(&response.results) {
             world.counts.borrow_mut().responses[result.status as usize] += 1;
             if result.code == Some(ItemCode::DependsOnFailedItem) && result.is_retryable() {
-                self.deferred.insert(edit.number);
+                self.deferred.insert(edit.number());
             } else {
-                self.deferred.remove(&edit.number);
+                self.deferred.remove(&edit.number());
             }
 
             let mut oracle = world.oracle.borrow_mut();
-            oracle.answered(versions_before, &edit.name, result);
+            oracle.answered(versions_before, edit.name(), result);
             // After the user has left the group, the result of an earlier edit is no longer
             // reported.
             let had_result = oracle
                 .fates
-                .get(&edit.number)
+                .get(&edit.number())
                 .is_some_and(|fate| fate.told.is_some());
             if !(had_result && result.code == Some(ItemCode::ChannelForbidden)) {
-                oracle.told(edit.number, ReportedResult::new(result, &response.batch_id));
+                oracle.told(
+                    edit.number(),
+                    ReportedResult::new(result, &response.batch_id),
+                );
             }
         }
     }
@@ -127,7 +131,7 @@ impl Phone {
         let left: BTreeMap<u64, Value> = self
             .client
             .waiting()
-            .map(|edit| (edit.number, edit.item.clone()))
+            .map(|edit| (edit.number(), item(edit)))
             .collect();
         let what = format!("the queue of {:?} does not drain: {left:?}", self.owner());
         world.oracle.borrow_mut().violated(6, what);
@@ -143,9 +147,9 @@ impl Phone {
             let creates = oracle
                 .fates
                 .values()
-                .filter(|fate| fate.owner == owner && fate.edit.action() == "create");
+                .filter(|fate| fate.owner == owner && fate.edit.action() == Action::Create);
             creates
-                .filter(|fate| fate.edit.name.id == temp_id)
+                .filter(|fate| fate.edit.name().id == ResourceId::Temp(temp_id.to_owned()))
                 .any(|fate| {
                     fate.told
                         .as_ref()
@@ -154,20 +158,20 @@ impl Phone {
         };
 
         let refers = |edit: &Edit| {
-            edit.item["payload"]["meter_id"]
+            item(edit)["payload"]["meter_id"]
                 .as_str()
                 .is_some_and(is_rejected)
         };
 
-        let held: BTreeSet<&Name> = self
+        let held: BTreeSet<&ResourceName> = self
             .client
             .waiting()
             .filter(|edit| refers(edit))
-            .map(|edit| &edit.name)
+            .map(Edit::name)
             .collect();
 
         self.client
             .waiting()
-            .all(|edit| self.deferred.contains(&edit.number) && held.contains(&edit.name))
+            .all(|edit| self.deferred.contains(&edit.number()) && held.contains(edit.name()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Phone;
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 impl Phone {
     /// Acknowledges everything that the device has pulled.
     pub async fn ack_all(&mut self, world: &Rc<World>, rng: &mut fastrand::Rng) {
-        self.old_position.clone_from(&self.client.token);
+        self.old_position = self.client.sync_token().map(str::to_owned);
         self.ack(world, rng).await;
     }
 
@@ -24,11 +24,11 @@ impl Phone {
         let position = if rng.u32(0..3) == 0 {
             self.old_position.clone()
         } else {
-            self.client.token.clone()
+            self.client.sync_token().map(str::to_owned)
         };
         let Some(position) = position else { return };
 
-        let body = json!({"ack_token": position, "device_id": self.client.device_id});
+        let body = json!({"ack_token": position, "device_id": self.client.device_id()}).to_string();
         let response = self.post(world, "sync/ack", &body, rng).await;
         if let Some(response) = response.filter(|response| response.status != 200) {
             self.check_rejection(world, "ack", &response);
@@ -61,7 +61,7 @@ impl Phone {
         &mut self,
         world: &Rc<World>,
         path: &str,
-        body: &Value,
+        body: &str,
         rng: &mut fastrand::Rng,
     ) -> Option<ApiResponse> {
         let groups = world.groups.borrow()[&(self.tenant, self.user)].clone();
@@ -82,7 +82,7 @@ impl Phone {
             method: "POST",
             path: path.to_owned(),
             token,
-            body: body.to_string(),
+            body: body.to_owned(),
         };
         world.ask(request, rng).await
     }

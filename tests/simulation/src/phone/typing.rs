@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use tidemark_client::{Action, Edit, EditContent, ResourceId, ResourceName};
 
 use super::Phone;
 use crate::{
-    client::{Edit, Name, is_temp_id, mark},
+    edits::{item, mark, shown},
     fate::{Fate, Screen},
     plan::{GROUPS, TENANTS, USERS, WorldPlan},
     world::World,
@@ -23,13 +24,13 @@ impl Phone {
         let known = self.known_resources(&channel, resource_type);
 
         let (action, name) = match random_action(plan, &known, rng) {
-            "create" => {
-                let name = Name {
+            Action::Create => {
+                let name = ResourceName {
                     channel,
                     resource_type: resource_type.to_owned(),
                     id: new_id(plan, resource_type, &known, number, rng),
                 };
-                ("create", name)
+                (Action::Create, name)
             }
             action => (action, known[rng.usize(0..known.len())].clone()),
         };
@@ -37,38 +38,43 @@ impl Phone {
         let payload = self
             .retyped_value(world, action, &name, rng)
             .unwrap_or_else(|| self.payload(resource_type, action, number, rng));
-        if action == "create" && is_temp_id(&name.id) && resource_type == "meter" {
-            self.made.push(name.id.clone());
+        if action == Action::Create && name.id.is_temp() && resource_type == "meter" {
+            self.made.push(name.id.as_str().to_owned());
         }
 
-        let is_of_undone = self.client.undone.contains(&name.channel);
+        let is_of_undone = self.undone.contains(&name.channel);
         let screen = self.screen(world, &name);
-        let edit = self.client.type_edit(number, name, action, payload);
+        let payload = payload.to_string();
+        let content = match action {
+            Action::Create => EditContent::Create(&payload),
+            Action::Update => EditContent::Update(&payload),
+            Action::Delete => EditContent::Delete,
+        };
+        let edit = self.client.enqueue_edit(number, name, content).unwrap();
         self.record(world, edit, screen, is_of_undone);
     }
 
     /// Returns the resources that the user may edit: those of the type in the channel that the
     /// device displays or creates, unless a delete is pending.
-    fn known_resources(&self, channel: &str, resource_type: &str) -> Vec<Name> {
-        let is_here = |name: &Name| name.channel == channel && name.resource_type == resource_type;
+    fn known_resources(&self, channel: &str, resource_type: &str) -> Vec<ResourceName> {
+        let is_here =
+            |name: &ResourceName| name.channel == channel && name.resource_type == resource_type;
         let waiting = self
             .client
             .waiting()
-            .filter(|edit| edit.action() == "create")
-            .map(|edit| edit.name.clone());
-        let mut known: Vec<Name> = self
-            .client
-            .shown()
+            .filter(|edit| edit.action() == Action::Create)
+            .map(|edit| edit.name().clone());
+        let mut known: Vec<ResourceName> = shown(&self.client)
             .into_keys()
             .chain(waiting)
             .filter(is_here)
             .collect();
         known.dedup();
 
-        let is_going = |name: &Name| {
+        let is_going = |name: &ResourceName| {
             self.client
                 .waiting()
-                .any(|edit| edit.action() == "delete" && edit.name == *name)
+                .any(|edit| edit.action() == Action::Delete && *edit.name() == *name)
         };
         known.retain(|name| !is_going(name));
         known
@@ -76,12 +82,13 @@ impl Phone {
 
     /// Registers an edit with the oracle, in the statistics and in the trace.
     fn record(&self, world: &World, edit: Edit, screen: Screen, is_of_undone: bool) {
-        let number = edit.number;
+        let number = edit.number();
         world.counts.borrow_mut().edits += 1;
         world.note(|| {
             format!(
                 "        {} types {number}: {}",
-                self.client.device_id, edit.item
+                self.client.device_id(),
+                edit.item()
             )
         });
 
@@ -101,11 +108,11 @@ impl Phone {
     fn retyped_value(
         &self,
         world: &World,
-        action: &str,
-        name: &Name,
+        action: Action,
+        name: &ResourceName,
         rng: &mut fastrand::Rng,
     ) -> Option<Value> {
-        if action != "update" || rng.u32(0..8) != 0 {
+        if action != Action::Update || rng.u32(0..8) != 0 {
             return None;
         }
         let (field, value) = self.shown_value(name, rng)?;
@@ -114,22 +121,26 @@ impl Phone {
     }
 
     /// Returns a field that the device displays of a resource, with its value.
-    fn shown_value(&self, name: &Name, rng: &mut fastrand::Rng) -> Option<(String, String)> {
+    fn shown_value(
+        &self,
+        name: &ResourceName,
+        rng: &mut fastrand::Rng,
+    ) -> Option<(String, String)> {
         let payload: Value =
-            serde_json::from_str(self.client.copies.get(name)?.payload.as_ref()?).unwrap();
+            serde_json::from_str(self.client.copies().get(name)?.payload.as_ref()?.get()).unwrap();
         let text = |field: &str| Some((field.to_owned(), payload[field].as_str()?.to_owned()));
         let fields: Vec<_> = ["a", "b", "c"].into_iter().filter_map(text).collect();
         (!fields.is_empty()).then(|| fields[rng.usize(0..fields.len())].clone())
     }
 
     /// Returns what the user sees of a resource: the copy with the pending edits on top.
-    fn screen(&self, world: &World, name: &Name) -> Screen {
-        let copy = self.client.copies.get(name).map_or(0, |copy| copy.base);
+    fn screen(&self, world: &World, name: &ResourceName) -> Screen {
+        let copy = self.client.copies().get(name).map_or(0, |copy| copy.base);
         let oracle = world.oracle.borrow();
         let mut waiting = self.client.waiting_for(name);
         let first = waiting
             .next()
-            .and_then(|first| Some((first, &oracle.fates.get(&first.number)?.screen)));
+            .and_then(|first| Some((first, &oracle.fates.get(&first.number())?.screen)));
         let Some((first, below)) = first else {
             return Screen {
                 seen: copy,
@@ -140,9 +151,10 @@ impl Phone {
 
         let mut covered = Some(BTreeSet::new());
         for edit in std::iter::once(first).chain(waiting) {
-            let fields = edit.item["payload"]
+            let item = item(edit);
+            let fields = item["payload"]
                 .as_object()
-                .filter(|_| edit.action() == "update");
+                .filter(|_| edit.action() == Action::Update);
             covered = covered.zip(fields).map(|(mut covered, fields)| {
                 covered.extend(fields.keys().cloned());
                 covered
@@ -185,11 +197,11 @@ impl Phone {
     fn payload(
         &self,
         resource_type: &str,
-        action: &str,
+        action: Action,
         number: u64,
         rng: &mut fastrand::Rng,
     ) -> Value {
-        if action == "delete" {
+        if action == Action::Delete {
             return json!({});
         }
 
@@ -200,12 +212,12 @@ impl Phone {
                     payload[field] =
                         format!("{number} {} {}", TENANTS[self.tenant], USERS[self.user]).into()
                 }
-                5 if action == "update" => payload[field] = Value::Null,
+                5 if action == Action::Update => payload[field] = Value::Null,
                 _ => {}
             }
         }
 
-        let is_create = action == "create";
+        let is_create = action == Action::Create;
         match resource_type {
             "submission" if is_create => {
                 (payload["form_id"], payload["data"]) = (json!("form"), json!({"at": 1.0}))
@@ -223,14 +235,14 @@ impl Phone {
 }
 
 /// Returns a random action: a create if there is nothing to edit.
-fn random_action(plan: &WorldPlan, known: &[Name], rng: &mut fastrand::Rng) -> &'static str {
+fn random_action(plan: &WorldPlan, known: &[ResourceName], rng: &mut fastrand::Rng) -> Action {
     let creates_percent = if plan.is_hot { 5 } else { 20 };
     if known.is_empty() || rng.u32(0..100) < creates_percent {
-        "create"
+        Action::Create
     } else if rng.u32(0..100) < 5 {
-        "delete"
+        Action::Delete
     } else {
-        "update"
+        Action::Update
     }
 }
 
@@ -238,15 +250,15 @@ fn random_action(plan: &WorldPlan, known: &[Name], rng: &mut fastrand::Rng) -> &
 fn new_id(
     plan: &WorldPlan,
     resource_type: &str,
-    known: &[Name],
+    known: &[ResourceName],
     number: u64,
     rng: &mut fastrand::Rng,
-) -> String {
+) -> ResourceId {
     let asked = format!("{}-{}", &resource_type[..1], rng.u64(0..plan.names));
-    let is_taken = known.iter().any(|name| name.id == asked);
+    let is_taken = known.iter().any(|name| name.id.as_str() == asked);
     if rng.u32(0..3) > 0 && !is_taken {
-        asked
+        ResourceId::Server(asked)
     } else {
-        format!("tmp-{number}")
+        ResourceId::Temp(format!("tmp-{number}"))
     }
 }

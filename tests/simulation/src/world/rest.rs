@@ -25,7 +25,7 @@ impl World {
         let mut rng = rng(&[self.plan.seed, 8, phase]);
         for phone in &self.phones {
             let mut phone = phone.lock().await;
-            if phone.client.sent.is_some() && rng.bool() {
+            if phone.client.sent().is_some() && rng.bool() {
                 // An app that was killed pulls the changes of others before it retries its batch.
                 self.drain().await;
                 phone.finish_pulling(self, &mut rng).await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Union, Variant, variant};
-use crate::openapi::schemas::reference;
+use crate::openapi::wire_type::reference;
 
 /// The types that become unions.
 pub(super) const UNIONS: &[Union] = &[

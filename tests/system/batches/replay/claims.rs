@@ -3,7 +3,7 @@
 
 use chrono::Duration;
 use serde_json::{Value, json};
-use tidemark_core::wire::timestamp;
+use tidemark_core::model::time::timestamp;
 use tidemark_tests::{Device, Stack};
 
 use super::{

@@ -22,10 +22,8 @@ use crate::conflicts::{conflicted, resolve};
 /// Runs the notify function on these records. Returns the sequence number that it reports in
 /// `batchItemFailures`, if any.
 async fn notify(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> Option<String> {
-    let context = stack.context("notify", hook);
-    let response = tidemark_notify::handle(&context, stream_event(records))
-        .await
-        .expect("a response");
+    let notify = stack.consumer("notify", hook);
+    let response = notify.notify(stream_event(records)).await;
     assert!(response.batch_item_failures.len() < 2);
     response
         .batch_item_failures

@@ -3,11 +3,9 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tidemark::store::client::{StoreClient, s3_client};
-use tidemark_core::{
-    model::pack::unpack,
-    rules::sequence::segment::{Entry, Segment},
-    wire::timestamp,
-};
+use tidemark_aws::tables::format::unpack;
+use tidemark_aws::tables::changes::entries;
+use tidemark_core::{model::time::timestamp, rules::sequence::segment::Entry};
 use tidemark_tests::Stack;
 
 use super::change_log::log;
@@ -54,7 +52,7 @@ fn readable(row: Value) -> Value {
             .as_str()
             .and_then(|text| BASE64_STANDARD.decode(text).ok());
         if let ("entries", Some(packed)) = (name.as_str(), &packed) {
-            let entries = Segment::unpack_entries(packed).expect("a segment");
+            let entries = entries::unpack(packed).expect("a segment");
             return (name, entries.iter().map(whole).collect());
         }
         // Some binary attributes are not packed, and one chunk of a batch with several chunks
@@ -86,11 +84,15 @@ fn whole(entry: &Entry) -> Value {
         changed_at,
         author,
         echo_to_author,
-        resolved_conflicts: decided,
+        resolved_conflicts,
         payload,
     } = entry;
-    json!({"p": position, "t": resource_type, "i": id, "a": action, "v": server_version, "c": timestamp(*changed_at), "b": author,
-        "e": echo_to_author, "r": decided, "d": payload})
+    let resolved: Vec<Value> = resolved_conflicts
+        .iter()
+        .map(|resolved| json!({"id": resolved.id, "resolution": resolved.resolution.as_str()}))
+        .collect();
+    json!({"p": position.to_string(), "t": resource_type, "i": id, "a": action.as_str(), "v": server_version,
+        "c": timestamp(*changed_at), "b": author.as_str(), "e": echo_to_author, "r": resolved, "d": payload})
 }
 
 /// Returns the objects of a bucket: key, content type and content.

@@ -200,13 +200,13 @@ pub(in crate::events) const EXPECTED: &[ApiExpectation] = &[
         fields: &[("/code", r#""invalid_token""#), ("/path", r#""ack_token""#)],
     },
     ApiExpectation {
-        sample: "ack.rest-devices",
+        sample: "admin.rest-devices",
         before: Before::SixVersionsAcknowledged,
         status: 200,
         fields: ONE_DEVICE,
     },
     ApiExpectation {
-        sample: "ack.http-devices",
+        sample: "admin.http-devices",
         before: Before::SixVersionsAcknowledged,
         status: 200,
         fields: ONE_DEVICE,

@@ -65,7 +65,7 @@ async fn push(ana: &Device<'_>, recorder: &mut Recorder) -> String {
 
 /// Records a page of changes, an invalid token and a snapshot. Returns the token of the page.
 async fn pull(stack: &Stack, recorder: &mut Recorder, ana: &Device<'_>, ben: &Device<'_>) -> Value {
-    let request = json!({"since_token": ben.since, "limit": 100});
+    let request = json!({"since_token": ben.since(), "limit": 100});
     let page = stack.post("sync/pull", &ben.token, &request).await;
     let page = recorder.record("pull", "changes", &page, 200);
 

@@ -1,10 +1,13 @@
 //! Unique values within a batch: its items take and free values in their order.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use serde_json::json;
-use tidemark::engine::http::CallFate;
-use tidemark_core::model::ids::BatchId;
+use tidemark::engine::{Reply, http::CallFate};
+use tidemark_core::model::{ids::BatchId, limits::COMMIT_ATTEMPTS_MAX};
 use tidemark_tests::{Script, Stack, hooks::Moment};
 
 use super::{create, delete, patch, statuses};
@@ -176,4 +179,36 @@ async fn dry_run_simulates_values_of_the_batch() {
         );
     }
     assert_eq!(dry["results"].to_string(), real["results"].to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn contended_create_does_not_reject_waiting_one() {
+    // Another writer is always faster than the transaction of m-1.
+    let attempts = Arc::new(AtomicU32::new(0));
+    let counted = attempts.clone();
+    let stack = Stack::hooked(Arc::new(Script::new(move |_, operation, body, moment| {
+        let is_first = operation == "TransactWriteItems" && body.contains("m-1");
+        if !is_first || moment == Moment::After {
+            return CallFate::Continue;
+        }
+        counted.fetch_add(1, Ordering::SeqCst);
+        let cancelled = json!({"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException", "Message": "Transaction cancelled",
+            "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}]});
+        CallFate::Reply(Reply {
+            status: 400,
+            body: cancelled.to_string().into_bytes(),
+        })
+    })));
+
+    // Both claim the value, so m-2 waits for m-1.
+    let ana = stack.device("ana", "phone");
+    let results = ana
+        .push(json!([create("m-1", "A"), create("m-2", "A")]))
+        .await;
+    assert_eq!(
+        (&results[0]["code"], &results[0]["retryable"]),
+        (&json!("contended"), &json!(true))
+    );
+    assert_eq!(attempts.load(Ordering::SeqCst), COMMIT_ATTEMPTS_MAX);
+    assert_eq!(results[1]["status"], "ok");
 }

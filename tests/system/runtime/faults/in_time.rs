@@ -9,6 +9,7 @@ use std::{
 
 use futures_util::future::join_all;
 use tidemark::{engine::http::NoHook, template::Template};
+use tidemark_core::model::token::Token;
 use tidemark_tests::{
     ApiResponse, Stack,
     hooks::Moment,
@@ -31,16 +32,17 @@ fn events_by_function(stack: &Stack) -> BTreeMap<&'static str, String> {
     let admin = stack.token("acme", "root", &["admin"], &[]);
 
     for sample in [
-        "ack.rest-devices",
+        "ack.rest-token",
+        "admin.rest-conflicts",
         "batches.rest-batch",
         "changelog.create-update-delete",
-        "conflicts.rest-list",
         "notify.unreadable-record",
         "pull.rest-fresh",
         "push.rest-create",
         "resolve.rest-accept-client",
     ] {
         let event = samples()[sample].replace("${TOKEN}", &admin);
+        let event = event.replace("${SINCE_TOKEN}", &Token::default().encode());
         let event = event.replace("${BATCH_ID}", &batches::id_of("ana", "b"));
         let event = event.replace(
             "${CONFLICT_ID}",

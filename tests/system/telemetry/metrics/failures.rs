@@ -27,20 +27,16 @@ async fn dead_lettered_and_failed_records_count_separately() {
 
     let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     let failing = Responder::puts(Reply::error(400, "ValidationException", "no"));
-    let context = stack.context("changelog", failing);
-    tidemark_changelog::handle(&context, stream_event(&records))
-        .await
-        .unwrap();
+    let changelog = stack.consumer("changelog", failing);
+    changelog.sequence(stream_event(&records)).await;
     assert_measured(
         &written,
         "changelog",
         &[("DeadLetteredRecords", 1), ("Outages", 1)],
     );
 
-    let context = stack.context("changelog", Arc::new(NoHook));
-    tidemark_changelog::handle(&context, stream_event(&records))
-        .await
-        .unwrap();
+    let changelog = stack.consumer("changelog", Arc::new(NoHook));
+    changelog.sequence(stream_event(&records)).await;
     assert_measured(
         &written,
         "changelog",

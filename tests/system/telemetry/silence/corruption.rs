@@ -5,7 +5,8 @@ use std::sync::Arc;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
-use tidemark_core::model::{ids::BatchId, pack::pack};
+use tidemark_aws::tables::format::pack;
+use tidemark_core::model::ids::BatchId;
 use tidemark_tests::{ApiResponse, Stack, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 
@@ -177,18 +178,14 @@ async fn undecodable_content_is_not_quoted() {
 
     let records = poison(&stack).await;
     let (changelog, notify) = (
-        stack.context("changelog", Arc::new(NoHook)),
-        stack.context("notify", Arc::new(NoHook)),
+        stack.consumer("changelog", Arc::new(NoHook)),
+        stack.consumer("notify", Arc::new(NoHook)),
     );
-    tidemark_changelog::handle(&changelog, stream_event(&records))
-        .await
-        .unwrap();
-    tidemark_notify::handle(&notify, stream_event(&records))
-        .await
-        .unwrap();
+    changelog.sequence(stream_event(&records)).await;
+    notify.notify(stream_event(&records)).await;
     corrupt_rows(&stack).await;
 
-    let body = json!({"since_token": follower.since, "device_id": "tablet"});
+    let body = json!({"since_token": follower.since(), "device_id": "tablet"});
     assert_eq!(
         stack.post("sync/pull", &follower.token, &body).await.status,
         503

@@ -93,13 +93,9 @@ async fn call_everything(stack: &Stack, hook: &Arc<Responder>, conflict: &str, r
         .await;
 
     let [changelog, notify] =
-        ["changelog", "notify"].map(|function| stack.context(function, hook.clone()));
-    tidemark_changelog::handle(&changelog, stream_event(records))
-        .await
-        .unwrap();
-    tidemark_notify::handle(&notify, stream_event(records))
-        .await
-        .unwrap();
+        ["changelog", "notify"].map(|function| stack.consumer(function, hook.clone()));
+    changelog.sequence(stream_event(records)).await;
+    notify.notify(stream_event(records)).await;
 }
 
 /// Creates a conflict about the meter `id` and resolves it with a secret note.

@@ -1,6 +1,7 @@
 //! Creates an event for each function that makes it do its work.
 
 use serde_json::{Value, json};
+use tidemark_core::model::token::Token;
 use tidemark_tests::Stack;
 
 use crate::workload;
@@ -24,10 +25,13 @@ pub async fn first(stack: &Stack, function: &str) -> String {
     };
 
     match function {
-        "ack" => event("GET", "devices", &user, Value::Null),
+        "ack" => {
+            let body = json!({"ack_token": Token::default().encode(), "device_id": "phone"});
+            event("POST", "sync/ack", &user, body)
+        }
+        "admin" => event("GET", "conflicts", &admin, Value::Null),
         "batches" => event("GET", "batches/none", &admin, Value::Null),
         "changelog" => json!({"Records": records}),
-        "conflicts" => event("GET", "conflicts", &admin, Value::Null),
         "notify" => json!({"Records": []}),
         "presign" => {
             let body = json!({"filename": "meter.jpg", "content_type": "image/jpeg", "content_length": 1000});

@@ -3,52 +3,19 @@
 
 use std::sync::Arc;
 
-use super::operations::PushCost;
+use super::amount::{Cost, PushCost};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use tidemark_core::model::pack::pack;
+use tidemark_aws::tables::format::pack;
 use tidemark_tests::{
     Device, Meter, Stack,
-    hooks::{CallCounts, ROUND_TRIP},
+    hooks::{ROUND_TRIP},
     stack::stream_event,
 };
 use tokio::time::Instant;
 
 /// Maximum bytes of packed text in a row of the baseline; DynamoDB's limit is 400 KB.
 const ROW_BYTES_MAX: usize = 390_000;
-
-/// The counted cost of an operation.
-#[derive(Debug, Clone, Default)]
-pub struct Cost {
-    /// DynamoDB write units in all tables.
-    pub write_units: f64,
-    /// DynamoDB read units in all tables.
-    pub read_units: f64,
-    /// Sequential round trips to DynamoDB.
-    pub round_trips: f64,
-    /// Number of calls, including concurrent ones.
-    pub calls: usize,
-    /// Calls per operation, such as "BatchGetItem 1, Query 1".
-    pub operations: String,
-}
-
-impl Cost {
-    fn of(counted: &CallCounts, round_trips: f64) -> Self {
-        let operations: Vec<String> = counted
-            .calls
-            .iter()
-            .map(|(operation, count)| format!("{operation} {count}"))
-            .collect();
-        Self {
-            // The sum of an empty iterator is -0.
-            write_units: counted.write_units.values().sum::<f64>().abs(),
-            read_units: counted.read_units.values().sum::<f64>().abs(),
-            round_trips,
-            calls: counted.calls.values().sum(),
-            operations: operations.join(", "),
-        }
-    }
-}
 
 /// A deployment and the meter that counts its calls.
 pub struct Counting {
@@ -99,12 +66,10 @@ impl Counting {
 
     /// Sequences all stream records through the changelog function and returns the cost.
     async fn sequence(&self) -> Cost {
-        let changelog = self.stack.context("changelog", self.meter.clone());
+        let changelog = self.stack.consumer("changelog", self.meter.clone());
         let event = stream_event(&self.stack.stream_records());
-        let (cost, response) = self
-            .count(tidemark_changelog::handle(&changelog, event))
-            .await;
-        assert!(response.is_ok_and(|response| response.batch_item_failures.is_empty()));
+        let (cost, response) = self.count(changelog.sequence(event)).await;
+        assert!(response.batch_item_failures.is_empty());
         self.stack.settle().await;
         cost
     }

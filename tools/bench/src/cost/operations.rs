@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use tidemark_tests::Device;
 
-use super::counted::{Cost, Counting};
+use super::{
+    amount::{Cost, ITEMS, PushCost},
+    counted::Counting,
+};
 use crate::workload;
 
-/// Number of items of a push.
-pub(super) const ITEMS: usize = 50;
 /// Number of changes or resources of a page.
 pub(super) const PAGE: usize = 100;
 /// Number of resources that many edits change.
@@ -16,27 +17,6 @@ pub(super) const BUSY: usize = 10;
 pub(super) const BUSY_ROUNDS: usize = 20;
 /// Number of pushes that are sequenced together.
 pub(super) const CROWD: usize = 40;
-
-/// The cost of a push and of sequencing its changes.
-#[derive(Debug, Clone, Default)]
-pub struct PushCost {
-    /// Cost of the push request.
-    pub push: Cost,
-    /// Cost of sequencing its changes into the log.
-    pub sequence: Cost,
-}
-
-impl PushCost {
-    /// Returns the write units per item in all tables.
-    pub fn write_units(&self) -> f64 {
-        (self.push.write_units + self.sequence.write_units) / ITEMS as f64
-    }
-
-    /// Returns the read units per item in all tables.
-    pub fn read_units(&self) -> f64 {
-        (self.push.read_units + self.sequence.read_units) / ITEMS as f64
-    }
-}
 
 /// The cost of each operation.
 #[derive(Debug, Clone, Default)]

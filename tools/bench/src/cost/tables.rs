@@ -1,8 +1,8 @@
 //! Tables of the measured operations: capacity units for one payload size, and round trips.
 
 use super::{
-    counted::Cost,
-    operations::{BUSY, BUSY_ROUNDS, CROWD, ITEMS, Operations, PAGE, PushCost},
+    amount::{Cost, ITEMS, PushCost},
+    operations::{BUSY, BUSY_ROUNDS, CROWD, Operations, PAGE},
 };
 use crate::{
     budgets,

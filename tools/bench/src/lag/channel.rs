@@ -194,11 +194,9 @@ fn item(number: usize) -> Value {
 
 /// Passes the records to the changelog function in batches and returns the number of batches.
 async fn sequence(stack: &Stack, hook: Arc<dyn Hook>, records: &[Value], size: usize) -> usize {
-    let changelog = stack.context("changelog", hook);
+    let changelog = stack.consumer("changelog", hook);
     for batch in records.chunks(size) {
-        let response = tidemark_changelog::handle(&changelog, stream_event(batch))
-            .await
-            .unwrap();
+        let response = changelog.sequence(stream_event(batch)).await;
         assert!(response.batch_item_failures.is_empty(), "{response:?}");
     }
     records.len().div_ceil(size)

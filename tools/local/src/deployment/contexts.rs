@@ -4,7 +4,6 @@
 use aws_sdk_dynamodb::Client;
 use tidemark_aws::dead_letters::DeadLetters;
 use tidemark_aws::media::Media;
-use tidemark_aws::notifications::Notifications;
 use tidemark_aws::{Clock, Context, Settings};
 
 use super::{DeploymentError, environment};
@@ -43,7 +42,7 @@ pub struct Clients {
     pub sns: Option<aws_sdk_sns::Client>,
 }
 
-/// Returns a [`context`] with the media bucket, for the functions whose binaries link S3.
+/// Returns a [`context`] and the client of the media bucket, for the functions that use the bucket.
 ///
 /// # Errors
 /// Returns an error if the environment lacks a setting or has an invalid one.
@@ -52,47 +51,37 @@ pub fn context_with_media(
     function: &str,
     clients: Clients,
     clock: Clock,
-) -> Result<Context, DeploymentError> {
+) -> Result<(Context, Media), DeploymentError> {
     let context = context(template, function, clients.dynamodb, clock)?;
     let media = Media::new(clients.bucket, &context.settings.media);
     let media = media.map_err(|error| DeploymentError::Settings {
         function: function.to_owned(),
         reason: error.to_string(),
     })?;
-    Ok(context.with_media(media))
+    Ok((context, media))
 }
 
-/// Returns a [`context`] with the dead-letter bucket, and with the notification topic if there is
-/// an SNS. It is for the functions that consume streams and for the function that counts dead
-/// letters.
+/// Returns a [`context`] and the client of the dead-letter bucket, for the functions that use the
+/// bucket.
 ///
 /// # Errors
 /// Returns an error if the environment lacks a setting or has an invalid one.
-pub fn stream_context(
+pub fn context_with_dead_letters(
     template: &Template,
     function: &str,
     clients: Clients,
     clock: Clock,
-) -> Result<Context, DeploymentError> {
+) -> Result<(Context, DeadLetters), DeploymentError> {
     let context = context(template, function, clients.dynamodb, clock)?;
-    let settings_error = |reason: &str| DeploymentError::Settings {
-        function: function.to_owned(),
-        reason: reason.to_owned(),
-    };
-
-    let dead_letters = context
-        .settings
-        .failure_bucket
-        .as_deref()
-        .ok_or_else(|| settings_error("FAILURE_BUCKET is not set"))?;
-    let dead_letters = DeadLetters::new(clients.bucket, dead_letters, function);
-
-    let topic = context.settings.notification_topic.as_deref();
-    let notifications = topic
-        .zip(clients.sns)
-        .map(|(topic, sns)| Notifications::new(sns, topic));
-
-    Ok(context
-        .with_dead_letters(dead_letters)
-        .with_notifications(notifications))
+    let bucket =
+        context
+            .settings
+            .failure_bucket
+            .as_deref()
+            .ok_or_else(|| DeploymentError::Settings {
+                function: function.to_owned(),
+                reason: "FAILURE_BUCKET is not set".to_owned(),
+            })?;
+    let dead_letters = DeadLetters::new(clients.bucket, bucket, function);
+    Ok((context, dead_letters))
 }

@@ -234,6 +234,26 @@ fn unavailable_requests_alarm_by_their_proportion() {
     }
 }
 
+/// A single corrupt row prevents work until an operator corrects it, unlike a single outage.
+#[test]
+fn one_corrupt_item_alarms() {
+    let alarms = all("AWS::CloudWatch::Alarm");
+    let (_, _, alarm) = alarms
+        .into_iter()
+        .find(|(id, ..)| id == "CorruptItemsAlarm")
+        .unwrap();
+
+    for (name, value) in [
+        ("MetricName", "CorruptItems"),
+        ("Statistic", "Sum"),
+        ("ComparisonOperator", "GreaterThanThreshold"),
+        ("Threshold", "0"),
+        ("DatapointsToAlarm", "1"),
+    ] {
+        assert_eq!(alarm[name], yaml(value), "{name}");
+    }
+}
+
 #[test]
 fn throttled_requests_alarm_other_rejections_do_not() {
     let alarm = Alarm::named("TooManyRequestsAlarm");

@@ -146,7 +146,7 @@ fn every_change_reaches_a_pull(
         readers
             .iter_mut()
             .for_each(|reader| reader.pull(&mut client));
-        let held = versions(readers.iter().map(|reader| reader.rows.clone()));
+        let held = versions(readers.iter().map(Reader::rows));
         if held == expected {
             break;
         }
@@ -183,7 +183,7 @@ fn every_change_reaches_a_pull(
 fn every_edit_was_applied_once(writers: &[PushingDevice], readers: &[Reader]) {
     let rows: BTreeMap<_, _> = readers
         .iter()
-        .flat_map(|reader| reader.rows.clone())
+        .flat_map(Reader::rows)
         .collect();
     let accepted = accepted(writers);
 

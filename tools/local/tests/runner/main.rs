@@ -12,6 +12,7 @@ mod client;
 mod crash;
 mod dynamodb;
 mod entry_points;
+mod example;
 mod front;
 mod load;
 mod process;

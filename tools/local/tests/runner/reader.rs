@@ -1,13 +1,10 @@
-//! A device that only pulls: page by page from its token. If a resource is delivered twice, it
-//! keeps the higher version.
+//! A device that only pulls: page by page from its token, with the reference client.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use tidemark_client::{Client as SyncClient, LocalCopy, PullResponse, ResourceName};
 
 use crate::client::Client;
 use crate::load::LoadSignals;
@@ -29,38 +26,16 @@ pub type Rows = BTreeMap<(String, String), Row>;
 
 /// A device that only pulls.
 pub struct Reader {
-    device_id: String,
     token: String,
-    since: Value,
-    /// Resources that the device stores.
-    pub rows: Rows,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    next_token: String,
-    has_more: bool,
-    changes: Vec<Change>,
-    #[serde(default)]
-    reset: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Change {
-    id: String,
-    channel: String,
-    server_version: u64,
-    payload: Option<Box<RawValue>>,
+    client: SyncClient,
 }
 
 impl Reader {
     /// Returns a device that has never pulled.
     pub fn new(device_id: &str, token: &str) -> Self {
         Self {
-            device_id: device_id.to_owned(),
             token: token.to_owned(),
-            since: Value::Null,
-            rows: Rows::new(),
+            client: SyncClient::new(device_id),
         }
     }
 
@@ -84,47 +59,43 @@ impl Reader {
         let mut client = Client::connect(addr).unwrap();
         loop {
             if let Err(error) = self.pull_page(&mut client, PAGE_UNDER_LOAD) {
-                return signals.report_disconnect(&self.device_id, &error);
+                return signals.report_disconnect(self.client.device_id(), &error);
             }
         }
+    }
+
+    /// Returns the resources that the device stores.
+    pub fn rows(&self) -> Rows {
+        let row = |(name, copy): (&ResourceName, &LocalCopy)| {
+            let row = Row {
+                version: copy.known,
+                payload: copy.payload.as_ref().map(|text| text.get().to_owned()),
+            };
+            ((name.channel.clone(), name.id.as_str().to_owned()), row)
+        };
+        self.client.copies().iter().map(row).collect()
     }
 
     /// Returns the resources that are not deleted.
     pub fn live(&self) -> Rows {
-        let live = self.rows.iter().filter(|(_, row)| row.payload.is_some());
-        live.map(|(key, row)| (key.clone(), row.clone())).collect()
+        let live = self.rows().into_iter();
+        live.filter(|(_, row)| row.payload.is_some()).collect()
     }
 
     /// Pulls one page and returns whether there are more.
     fn pull_page(&mut self, client: &mut Client, limit: usize) -> io::Result<bool> {
-        let request =
-            json!({"since_token": self.since, "device_id": self.device_id, "limit": limit});
-        let response = client.post("sync/pull", &self.token, &request.to_string())?;
+        let request = self.client.pull_request(limit);
+        let response = client.post("sync/pull", &self.token, &request)?;
         assert_eq!(response.status, 200, "{response:?}");
-        let page: Page = serde_json::from_str(&response.text)
+        let page: PullResponse = serde_json::from_str(&response.text)
             .unwrap_or_else(|error| panic!("{error}: {response:?}"));
         // The first pull resets the device's channels. A later reset is allowed, but only a log
         // that lost records has a reason for it.
         assert!(
-            page.reset.is_empty() || self.since.is_null(),
+            page.reset.is_empty() || self.client.sync_token().is_none(),
             "a kill must not reset a device: {response:?}"
         );
 
-        for change in page.changes {
-            let row = Row {
-                version: change.server_version,
-                payload: change.payload.map(|text| text.get().to_owned()),
-            };
-            let held = self
-                .rows
-                .entry((change.channel, change.id))
-                .or_insert_with(|| row.clone());
-            if held.version <= row.version {
-                *held = row;
-            }
-        }
-
-        self.since = page.next_token.into();
-        Ok(page.has_more)
+        Ok(self.client.apply_page(page).has_more)
     }
 }

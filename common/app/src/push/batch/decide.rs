@@ -2,38 +2,99 @@
 //! state; this module supplies that state, and reads the conflicts of the device only if edits
 //! conflict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use tidemark_aws::Error;
 use tidemark_core::{
-    rules::push::{
-        decide::{ConflictsNeeded, CurrentState, Decision, Lookups, decide},
-        intake::Group,
+    model::{
+        resource::{Resource, ResourceKey},
+        result::{ItemCode, ItemResult},
     },
-    wire::push::{ItemCode, ItemResult},
+    rules::{
+        push::{
+            decide::decide,
+            decision::{ConflictsNeeded, CurrentState, Decision, Lookups},
+            group::Group,
+        },
+        unique::UniqueKey,
+    },
 };
 
-use super::rounds::{BatchRun, BatchState, DecidedGroup, record_results, reject};
-use tidemark_aws::error::Error;
+use super::{
+    rounds::{BatchRun, record_results, reject},
+    rows::Rows,
+    scheduler::Scheduler,
+};
+
+/// A group whose decision is ready to be committed.
+pub(super) struct DecidedGroup {
+    pub(super) group: Group,
+    pub(super) decision: Decision,
+    /// The row on which the decision is based.
+    pub(super) row: Option<Resource>,
+}
+
+impl DecidedGroup {
+    /// Splits off the items that the decision does not cover.
+    fn split_undecided(&mut self) -> Option<Group> {
+        let Group {
+            key,
+            items,
+            carried,
+        } = &mut self.group;
+        let undecided = items.split_off(self.decision.results.len());
+        (!undecided.is_empty()).then(|| Group {
+            key: key.clone(),
+            items: undecided,
+            carried: carried.clone(),
+        })
+    }
+}
 
 impl BatchRun<'_> {
+    /// Decides the groups of a round. Groups that need a strongly consistent read, and items that
+    /// their group's decision does not cover, are returned to the scheduler. Groups whose conflicts
+    /// cannot be decoded are rejected.
+    pub(super) async fn decide(
+        &self,
+        groups: Vec<Group>,
+        scheduler: &mut Scheduler<'_>,
+        rows: &mut Rows,
+        results: &mut BTreeMap<usize, ItemResult>,
+    ) -> Result<Vec<DecidedGroup>, Error> {
+        let (optimistic, read): (Vec<_>, Vec<_>) = groups
+            .into_iter()
+            .partition(|group| rows.is_optimistic(&group.key));
+        let holders = &scheduler.holders;
+
+        let (mut round, unverified) = self.decide_optimistic(optimistic, rows, holders);
+        round.extend(self.decide_read(read, rows, holders, results).await?);
+        round.sort_by_key(|decided| decided.group.indexes().min());
+
+        let undecided = round.iter_mut().filter_map(DecidedGroup::split_undecided);
+        scheduler.defer(unverified.into_iter().chain(undecided).collect());
+        Ok(round)
+    }
+
     /// Decides groups whose rows come from optimistic reads. The conditional write of a decision
     /// validates its read. Groups without a write and groups that need their conflicts are returned
     /// as unverified, to be read strongly consistently.
-    pub(super) fn decide_optimistic(
+    fn decide_optimistic(
         &self,
         groups: Vec<Group>,
-        state: &mut BatchState,
+        rows: &mut Rows,
+        holders: &HashMap<UniqueKey, ResourceKey>,
     ) -> (Vec<DecidedGroup>, Vec<Group>) {
         let (mut decided, mut unverified) = (Vec::new(), Vec::new());
         for group in groups {
             let stored = CurrentState {
-                resource: state.rows.take(&group.key),
+                resource: rows.take(&group.key),
                 conflicts: None,
             };
 
-            match self.evaluate(&group, &stored, state) {
+            match self.evaluate(&group, &stored, holders) {
                 Ok(decision)
-                    if decision.write.is_some() && !state.needs_conflicts.contains(&group.key) =>
+                    if decision.write.is_some() && !rows.needs_conflicts.contains(&group.key) =>
                 {
                     decided.push(DecidedGroup {
                         group,
@@ -48,24 +109,25 @@ impl BatchRun<'_> {
         (decided, unverified)
     }
 
-    /// Decides every group. If edits conflict, the device's conflicts about their resources are
-    /// read first, in one lookup.
-    pub(super) async fn decide(
+    /// Decides groups whose rows were read strongly consistently. If edits conflict, the device's
+    /// conflicts about their resources are read first, in one lookup.
+    async fn decide_read(
         &self,
         groups: Vec<Group>,
-        state: &mut BatchState,
+        rows: &mut Rows,
+        holders: &HashMap<UniqueKey, ResourceKey>,
         results: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<Vec<DecidedGroup>, Error> {
         let mut decided = Vec::with_capacity(groups.len());
         let mut undecided = Vec::new();
         for group in groups {
             let stored = CurrentState {
-                resource: state.rows.take(&group.key),
+                resource: rows.take(&group.key),
                 conflicts: None,
             };
-            let decision = match state.needs_conflicts.contains(&group.key) {
+            let decision = match rows.needs_conflicts.contains(&group.key) {
                 true => Err(ConflictsNeeded),
-                false => self.evaluate(&group, &stored, state),
+                false => self.evaluate(&group, &stored, holders),
             };
             match decision {
                 Ok(decision) => decided.push(DecidedGroup {
@@ -78,7 +140,8 @@ impl BatchRun<'_> {
         }
 
         if !undecided.is_empty() {
-            decided.extend(self.decide_conflicting(undecided, state, results).await?);
+            let conflicting = self.decide_conflicting(undecided, holders, results);
+            decided.extend(conflicting.await?);
         }
         Ok(decided)
     }
@@ -87,7 +150,7 @@ impl BatchRun<'_> {
     async fn decide_conflicting(
         &self,
         groups: Vec<(Group, CurrentState)>,
-        state: &BatchState,
+        holders: &HashMap<UniqueKey, ResourceKey>,
         results: &mut BTreeMap<usize, ItemResult>,
     ) -> Result<Vec<DecidedGroup>, Error> {
         let wanted: Vec<_> = groups
@@ -109,10 +172,10 @@ impl BatchRun<'_> {
             stored.conflicts = Some(conflicts.summaries.remove(&group.key).unwrap_or_default());
 
             let decision = self
-                .evaluate(&group, &stored, state)
+                .evaluate(&group, &stored, holders)
                 .map_err(|ConflictsNeeded| {
                     let detail = "conflicts were requested after they had been read";
-                    Error::Unavailable(detail.into())
+                    Error::unavailable(detail)
                 })?;
             decided.push(DecidedGroup {
                 group,
@@ -132,10 +195,10 @@ impl BatchRun<'_> {
         &self,
         group: &Group,
         stored: &CurrentState,
-        state: &BatchState,
+        holders: &HashMap<UniqueKey, ResourceKey>,
     ) -> Result<Decision, ConflictsNeeded> {
         let found = Lookups {
-            holders: &state.holders,
+            holders,
             media: &self.media,
         };
         decide(group, stored, found, self.sender, self.now)

@@ -3,13 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tidemark_aws::Error;
 use tidemark_core::{model::resource::ResourceKey, rules::unique::UniqueKey};
 
-use super::{
-    commit::CommitOutcome,
-    rounds::{BatchRun, DecidedGroup},
-};
-use tidemark_aws::error::Error;
+use super::{commit::Outcome, decide::DecidedGroup, rounds::BatchRun};
 
 impl BatchRun<'_> {
     /// Returns the outcomes that committing the round would have. Adds the unique values that it
@@ -19,7 +16,7 @@ impl BatchRun<'_> {
         round: &[DecidedGroup],
         holders: &mut HashMap<UniqueKey, ResourceKey>,
         freed: &mut HashSet<UniqueKey>,
-    ) -> Result<Vec<CommitOutcome>, Error> {
+    ) -> Result<Vec<Outcome>, Error> {
         let claims: Vec<UniqueKey> = round
             .iter()
             .flat_map(|decided| &decided.decision.unique.claims)
@@ -61,9 +58,9 @@ impl BatchRun<'_> {
                         .iter()
                         .map(|key| (key.clone(), group.key.clone())),
                 );
-                outcomes.push(CommitOutcome::Written);
+                outcomes.push(Outcome::Committed);
             } else {
-                outcomes.push(CommitOutcome::ConditionFailed(taken));
+                outcomes.push(Outcome::UniqueHeld(taken));
             }
         }
 

@@ -4,20 +4,21 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::push::Mode;
+use tidemark_aws::tables::{conflicts::DeviceConflicts, resources::LoadedRows};
 use tidemark_core::{
     model::{
         conflict::ConflictSummary,
         resource::{EditId, ResourceKey},
     },
     rules::push::{
-        intake::{Group, Sender},
-        references::{self, EarlierCreates, TempId},
-        reject,
+        conflict,
+        edit::{Sender, TempId},
+        group::Group,
+        references::{self, EarlierCreates},
     },
 };
 
-use tidemark_aws::tables::{conflicts::DeviceConflicts, resources::LoadedRows};
+use crate::push::Mode;
 
 /// The keys that a batch reads before its groups are decided.
 ///
@@ -66,7 +67,7 @@ impl<'a> BatchReads<'a> {
             .chain(other.into_iter().map(key))
             .collect();
 
-        let mut conflicts = reject::conflicts_of_creates(groups, sender);
+        let mut conflicts = conflict::conflicts_of_creates(groups, sender);
         let creates: Vec<&ResourceKey> = conflicts.iter().map(|(create, _)| *create).collect();
         let others = referred.iter().filter(|key| !creates.contains(key));
         conflicts.extend(others.map(|key| (*key, Vec::new())));
@@ -83,11 +84,11 @@ impl<'a> BatchReads<'a> {
     }
 
     /// Returns the resources with creates that are part of a conflict of the device.
-    pub(super) fn rejected(&self, conflicts: &DeviceConflicts) -> HashSet<ResourceKey> {
+    pub(super) fn conflicting_creates(&self, conflicts: &DeviceConflicts) -> HashSet<ResourceKey> {
         self.creates
             .iter()
             .copied()
-            .filter(|key| has_rejected_create(&conflicts.summaries, key))
+            .filter(|key| has_conflicting_create(&conflicts.summaries, key))
             .cloned()
             .collect()
     }
@@ -108,11 +109,11 @@ impl<'a> BatchReads<'a> {
             .collect();
 
         let summaries = &conflicts.summaries;
-        let rejected = self
+        let conflicting_creates = self
             .referred
             .iter()
             .copied()
-            .filter(|key| !made.contains(*key) && has_rejected_create(summaries, key))
+            .filter(|key| !made.contains(*key) && has_conflicting_create(summaries, key))
             .map(|key| {
                 let is_open = summaries[key].iter().any(ConflictSummary::is_open_create);
                 (key.clone(), is_open)
@@ -121,7 +122,7 @@ impl<'a> BatchReads<'a> {
 
         EarlierCreates {
             made,
-            rejected,
+            rejected: conflicting_creates,
             failed,
         }
     }
@@ -140,7 +141,7 @@ impl<'a> BatchReads<'a> {
 }
 
 /// Returns whether a create of this resource is part of a conflict of the device.
-fn has_rejected_create(
+fn has_conflicting_create(
     summaries: &HashMap<ResourceKey, Vec<ConflictSummary>>,
     key: &ResourceKey,
 ) -> bool {

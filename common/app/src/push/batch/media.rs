@@ -4,17 +4,20 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::push::Mode;
+use tidemark_aws::{Context, Error, media::Media};
 use tidemark_core::{
-    model::resource::{Resource, ResourceKey},
+    model::{
+        resource::{Resource, ResourceKey},
+        result::ItemResult,
+    },
     rules::push::{
-        intake::{Group, Sender},
+        edit::Sender,
+        group::Group,
         media::{KeyRules, MediaReferences, MediaVerification},
     },
-    wire::push::ItemResult,
 };
 
-use tidemark_aws::{context::Context, error::Error};
+use crate::push::Mode;
 
 /// Verifies the media keys of the items without a result in `results`, and keeps the uploads if
 /// `mode` is [`Mode::Apply`].
@@ -24,15 +27,13 @@ use tidemark_aws::{context::Context, error::Error};
 /// that need it get a retryable error instead.
 pub(super) async fn verify(
     context: &Context,
+    media: &Media,
     sender: Sender<'_>,
     groups: &[Group],
     rows: &HashMap<ResourceKey, Resource>,
     results: &BTreeMap<usize, ItemResult>,
     mode: Mode,
 ) -> Result<MediaVerification, Error> {
-    let Some(media) = &context.media else {
-        return Ok(MediaVerification::default());
-    };
     let rules = KeyRules {
         keyring: media.keyring(),
         accepts_old: media.accepts_old_keys(),

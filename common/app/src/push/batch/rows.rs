@@ -4,12 +4,13 @@
 
 use std::collections::HashSet;
 
-use tidemark_core::model::resource::{Resource, ResourceKey};
-
 use tidemark_aws::{
-    error::Error,
+    Error,
     tables::resources::{LoadedRows, Resources},
 };
+use tidemark_core::model::resource::{Resource, ResourceKey};
+
+use crate::push::Mode;
 
 /// The rows by resource, with the consistency of each.
 #[derive(Debug, Default)]
@@ -17,18 +18,34 @@ pub(super) struct Rows {
     pub(super) loaded: LoadedRows,
     /// The resources whose row, or its absence, is cached.
     known: HashSet<ResourceKey>,
+    /// The resources whose stored conflicts must be read before an edit of them is decided.
+    pub(super) needs_conflicts: HashSet<ResourceKey>,
+    /// Whether other writers may change a row that this batch wrote. A dry run writes no row.
+    are_writes_shared: bool,
 }
 
 impl Rows {
-    /// Creates a cache with the rows that were read for these resources.
-    pub(super) fn new(loaded: LoadedRows, known: HashSet<ResourceKey>) -> Self {
-        Self { loaded, known }
+    /// Creates a cache with the rows that were read for the resources `known`. The resources
+    /// `conflicting_creates` have creates that are part of a conflict of the device.
+    pub(super) fn new(
+        loaded: LoadedRows,
+        known: HashSet<ResourceKey>,
+        conflicting_creates: HashSet<ResourceKey>,
+        mode: Mode,
+    ) -> Self {
+        Self {
+            loaded,
+            known,
+            needs_conflicts: conflicting_creates,
+            are_writes_shared: mode == Mode::Apply,
+        }
     }
 
     /// Reads the rows of `keys` that are not cached, strongly consistently.
     ///
     /// # Errors
-    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the key of
+    /// a row cannot be parsed.
     pub(super) async fn read(
         &mut self,
         resources: &Resources,
@@ -70,11 +87,11 @@ impl Rows {
         self.loaded.rows.extend(row.map(|row| (key.clone(), row)));
     }
 
-    /// Caches a row that this batch wrote. If another writer may have changed it since, the
-    /// condition of the next write about it must validate it.
-    pub(super) fn put_written(&mut self, key: &ResourceKey, row: Resource, may_have_changed: bool) {
+    /// Caches a row that this batch wrote. Unless this is a dry run, another writer may have changed
+    /// it since, so the condition of the next write of it must validate it.
+    pub(super) fn put_written(&mut self, key: &ResourceKey, row: Resource) {
         self.put_back(key, Some(row));
-        if may_have_changed {
+        if self.are_writes_shared {
             self.loaded.optimistic.insert(key.clone());
         }
     }

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
-use tidemark_core::{
-    model::{limits::AUDIT_SHARDS, pack::unpack},
-    rules::audit::AuditEntry,
-};
+use tidemark_core::model::{audit::AuditEntry, limits::AUDIT_SHARDS};
 
-use super::{AuditLog, AuditOrder, ENTRIES, EntryRow, LEGACY_PARTS, PARTS, part, shard_key};
+use super::{
+    AuditLog, AuditOrder, ENTRIES, EntryRow, LEGACY_PARTS, PARTS, part, shard_key,
+    stored::StoredEntry,
+};
 use crate::{
     error::Error,
-    tables::{Row, from_row, key, text},
+    metrics::{Meter, Metric},
+    tables::{Row, from_packed, from_row, key, text},
 };
 
 /// Maximum size of an unpacked entry in bytes: two payloads and their metadata, with a margin.
@@ -30,16 +31,16 @@ pub struct PackedEntry {
 }
 
 impl PackedEntry {
-    /// Unpacks the entry. Returns `None`, and logs an error, if it cannot be decoded.
-    pub fn unpack(self) -> Option<AuditEntry> {
+    /// Unpacks the entry. Returns `None` if it cannot be decoded, which is logged and counted.
+    pub fn unpack(self, meter: &Meter) -> Option<AuditEntry> {
         let Self { id, packed } = self;
-        let undecoded = |error: &dyn std::fmt::Display| Error::undecoded("audit entry", error);
-        let entry = packed.and_then(|packed| {
-            let text = unpack(&packed, ENTRY_BYTES_MAX).map_err(|error| undecoded(&error))?;
-            serde_json::from_slice(&text).map_err(|error| undecoded(&error))
-        });
-        entry
-            .inspect_err(|failure| tracing::error!(%failure, %id, "audit entry cannot be decoded"))
+        packed
+            .and_then(|packed| from_packed("audit entry", &packed, ENTRY_BYTES_MAX))
+            .map(|entry: StoredEntry| entry.into())
+            .inspect_err(|failure| {
+                tracing::error!(%failure, %id, "audit entry cannot be decoded");
+                meter.count(Metric::CorruptItems, 1);
+            })
             .ok()
     }
 }
@@ -118,7 +119,8 @@ impl AuditLog {
     /// each shard.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a part of
+    /// an entry cannot be decoded.
     pub async fn list(
         &self,
         tenant: &str,
@@ -184,7 +186,7 @@ impl AuditLog {
             .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX))
             .send()
             .await
-            .map_err(|error| Error::unavailable("query on audit_log", error))?;
+            .map_err(|error| Error::failed_call("query on audit_log", error))?;
 
         let has_more = response.last_evaluated_key.is_some();
         let entry = |row: Row| {

@@ -12,10 +12,10 @@ use tidemark_core::{
     },
 };
 
-use super::{Changes, HEAD, HeadRow, SegmentRow};
+use super::{Changes, HEAD, HeadRow, SegmentRow, entries};
 use crate::{
     error::Error,
-    tables::{from_row, key, text},
+    tables::{Row, from_row, key, text},
 };
 
 /// The index of heads by tenant.
@@ -38,11 +38,11 @@ impl PackedSegment {
     /// Unpacks the entries of the segment.
     ///
     /// # Errors
-    /// Returns `Error` if the row is corrupt.
+    /// Returns `Error::Corrupt` if the row cannot be decoded.
     pub fn unpack(self) -> Result<StoredSegment, Error> {
         let Self(row) = self;
-        let entries = Segment::unpack_entries(&row.entries)
-            .map_err(|error| Error::undecoded("segment", error))?;
+        let entries =
+            entries::unpack(&row.entries).map_err(|error| Error::undecoded("segment", error))?;
 
         let Head {
             position, moved_at, ..
@@ -75,7 +75,8 @@ impl Changes {
     /// log.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a head
+    /// cannot be decoded.
     pub async fn heads(&self, scopes: &[Scope]) -> Result<Vec<Option<Head>>, Error> {
         let keys = scopes
             .iter()
@@ -95,10 +96,11 @@ impl Changes {
     }
 
     /// Returns at most `limit` channels of a tenant that have a log, after the channel `after`,
-    /// ordered by name, and whether there are more. The index is eventually consistent.
+    /// ordered by name, and whether there are more. The index is eventually consistent. Logs, counts
+    /// and skips a channel whose key cannot be parsed.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
     pub async fn channels(
         &self,
         tenant: &str,
@@ -122,23 +124,27 @@ impl Changes {
             .send()
             .await;
         let response =
-            response.map_err(|error| Error::unavailable("query on changes by tenant", error))?;
+            response.map_err(|error| Error::failed_call("query on changes by tenant", error))?;
 
         let more = response.last_evaluated_key.is_some();
         let rows = response.items.unwrap_or_default();
-        Ok((
-            rows.iter()
-                .filter_map(|row| Scope::parse(text(row, "pk")?))
-                .collect(),
-            more,
-        ))
+        let scope = |row: &Row| {
+            let scope = text(row, "pk").and_then(Scope::parse);
+            if scope.is_none() {
+                tracing::error!("stored head of a change log cannot be decoded");
+                self.table.count_corrupt();
+            }
+            scope
+        };
+        Ok((rows.iter().filter_map(scope).collect(), more))
     }
 
     /// Returns at most `limit` segments after `from` up to `end`, in log order, with a strongly
     /// consistent read.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable or a row is corrupt.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment
+    /// cannot be decoded.
     pub async fn segments(
         &self,
         scope: &Scope,
@@ -153,7 +159,8 @@ impl Changes {
     /// Returns the same segments without unpacking their entries.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment
+    /// cannot be decoded.
     pub async fn packed_segments(
         &self,
         scope: &Scope,
@@ -174,7 +181,8 @@ impl Changes {
     /// have already been sequenced.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment
+    /// cannot be decoded.
     pub async fn held(
         &self,
         scope: &Scope,
@@ -204,7 +212,8 @@ impl Changes {
     /// Returns whether `position` is in a stored segment, expired, or after the head.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row
+    /// cannot be decoded.
     pub async fn locate(&self, scope: &Scope, position: Position) -> Result<PositionStatus, Error> {
         let found = self.segments_back(scope, position, 1).await?.pop();
         if let Some(stored) = found.filter(|stored| position <= stored.segment.last) {
@@ -226,7 +235,8 @@ impl Changes {
     /// Returns at most `limit` segments that begin before `end`, the last one first.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment
+    /// cannot be decoded.
     pub async fn segments_back(
         &self,
         scope: &Scope,
@@ -240,7 +250,8 @@ impl Changes {
     /// Returns the same segments without unpacking their entries.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment
+    /// cannot be decoded.
     pub async fn packed_segments_back(
         &self,
         scope: &Scope,
@@ -269,7 +280,7 @@ async fn read_segments(query: QueryFluentBuilder) -> Result<Vec<PackedSegment>, 
     let response = query
         .send()
         .await
-        .map_err(|error| Error::unavailable("query on changes", error))?;
+        .map_err(|error| Error::failed_call("query on changes", error))?;
     let rows = response.items.unwrap_or_default().into_iter();
     rows.map(|row| from_row("segment", row).map(PackedSegment))
         .collect()

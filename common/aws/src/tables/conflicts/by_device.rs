@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    tables::{Row, from_row, key as row_key},
+    tables::{Row, Table, from_row, key as row_key},
 };
 
 /// A resolved conflict of a device.
@@ -51,7 +51,7 @@ impl Conflicts {
     /// eventually consistent.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
     pub async fn newest_of_devices(
         &self,
         tenant: &str,
@@ -85,7 +85,10 @@ impl Conflicts {
             .batch_get_as(entries.map(|it| row_key(it.pk, it.sk)).collect(), false)
             .await?;
 
-        for row in rows.into_iter().filter_map(|row| page.read_row(row)) {
+        for row in rows
+            .into_iter()
+            .filter_map(|row| page.read_row(&self.0, row))
+        {
             match row {
                 (index, Some(resolved)) => newest[index].resolved.push(resolved),
                 (index, None) => newest[index].open += 1,
@@ -201,11 +204,14 @@ impl<'a> DevicePage<'a> {
     }
 
     /// Decodes a row that was read and returns the index of its device, with the outcome if the
-    /// conflict is resolved. Returns `None` for a row of another device. Logs a row that cannot be
-    /// decoded and returns `None` for it.
-    fn read_row(&self, row: Row) -> Option<(usize, Option<DeviceConflict>)> {
+    /// conflict is resolved. Returns `None` for a row of another device. Logs and counts a row that
+    /// cannot be decoded, and returns `None` for it.
+    fn read_row(&self, table: &Table, row: Row) -> Option<(usize, Option<DeviceConflict>)> {
         self.decode(row)
-            .inspect_err(|failure| tracing::error!(%failure, "stored conflict cannot be decoded"))
+            .inspect_err(|failure| {
+                tracing::error!(%failure, "stored conflict cannot be decoded");
+                table.count_corrupt();
+            })
             .ok()
             .flatten()
     }

@@ -1,14 +1,14 @@
 //! Encodes the row of a conflict that is opened. `row.rs` decodes it.
 
+use crate::tables::format::pack;
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use serde::Serialize;
 use tidemark_core::{
     model::{
         conflict::{ConflictEdit, ConflictSlot, ConflictStatus, ConflictWrite},
-        pack::pack,
+        time::timestamp,
     },
-    rules::push::intake::Sender,
-    wire::timestamp,
+    rules::push::edit::Sender,
 };
 
 use super::{
@@ -103,8 +103,8 @@ fn set_edits(
     first: &ConflictEdit,
     joined: &[EditRow],
 ) -> Result<(), Error> {
-    set(row, "code", value(&write.code)?);
-    set(row, "action", value(&first.action)?);
+    set(row, "code", AttributeValue::S(write.code.to_string()));
+    set(row, "action", AttributeValue::S(first.action.to_string()));
     set(row, "client_version", number(first.client_version));
     if let Some(base) = first.base_version {
         set(row, "base_version", number(base));

@@ -10,9 +10,9 @@ use tidemark_core::{
         ids,
         limits::RESOLVED_CONFLICTS_MAX,
         resource::{EditId, ResourceKey},
+        result::ItemCode,
     },
-    rules::push::intake::Sender,
-    wire::push::ItemCode,
+    rules::push::edit::Sender,
 };
 
 use super::{Conflicts, hex, keys, read::distinct, row::StoredRow};
@@ -53,7 +53,8 @@ impl Conflicts {
     /// several conflicts.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable or a legacy row cannot be decoded.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a legacy
+    /// row cannot be decoded.
     pub async fn of_device(
         &self,
         sender: Sender<'_>,
@@ -85,7 +86,7 @@ impl Conflicts {
                     hash,
                     first,
                 }),
-                Err(failure) => record_unreadable(resource, &failure, &mut unreadable),
+                Err(failure) => self.record_unreadable(resource, &failure, &mut unreadable),
             }
         }
 
@@ -94,7 +95,7 @@ impl Conflicts {
             let resource = search.resource;
             match search.summaries(sender, &device, &rows) {
                 Ok(found) => summaries.entry(resource.clone()).or_default().extend(found),
-                Err(failure) => record_unreadable(resource, &failure, &mut unreadable),
+                Err(failure) => self.record_unreadable(resource, &failure, &mut unreadable),
             }
         }
 
@@ -103,6 +104,18 @@ impl Conflicts {
             summaries,
             unreadable,
         })
+    }
+
+    /// Logs and counts a conflict that cannot be decoded, and records its resource.
+    fn record_unreadable(
+        &self,
+        resource: &ResourceKey,
+        failure: &Error,
+        unreadable: &mut HashSet<ResourceKey>,
+    ) {
+        tracing::error!(%failure, resource = %resource.id, "stored conflict cannot be decoded");
+        self.0.count_corrupt();
+        unreadable.insert(resource.clone());
     }
 
     /// Loads the rows of the first conflicts about the resources with these hashes, in their order.
@@ -307,15 +320,6 @@ fn announced(id: String) -> ConflictSummary {
         opened_by_create: false,
         code: ItemCode::VersionMismatch,
     }
-}
-
-fn record_unreadable(
-    resource: &ResourceKey,
-    failure: &Error,
-    unreadable: &mut HashSet<ResourceKey>,
-) {
-    tracing::error!(%failure, resource = %resource.id, "stored conflict cannot be decoded");
-    unreadable.insert(resource.clone());
 }
 
 fn first_sort_key(tenant: &str, device: &str, hash: &str) -> Option<String> {

@@ -112,6 +112,8 @@ pub(super) fn shard(device: &str) -> u8 {
     json::digest([device])[0] % CONFLICT_SHARDS
 }
 
+/// Parses the id of a conflict. The ids that clients send are checked before, and the ids of new
+/// conflicts are derived, so a malformed id comes from a stored item.
 pub(super) fn parse(id: &str) -> Result<ConflictId<'_>, Error> {
     ConflictId::parse(id).ok_or_else(|| Error::unreadable("id of a conflict", id))
 }

@@ -9,7 +9,7 @@ use tidemark_core::{
         ids,
         resource::ResourceKey,
     },
-    rules::push::intake::Sender,
+    rules::push::edit::Sender,
 };
 
 use super::{Conflicts, OutcomeRow, edit_id, keys, list::IndexOrder, row::StoredRow};
@@ -28,8 +28,10 @@ struct LegacySummaryRow {
     server_version: u64,
     edits: Vec<String>,
     outcome: Option<OutcomeRow>,
-    action: tidemark_core::wire::Action,
-    code: tidemark_core::wire::push::ItemCode,
+    #[serde(with = "tidemark_core::wire::text")]
+    action: tidemark_core::model::edit::Action,
+    #[serde(with = "tidemark_core::wire::text")]
+    code: tidemark_core::model::result::ItemCode,
 }
 
 impl Conflicts {
@@ -109,7 +111,7 @@ fn summary_of(row: LegacySummaryRow, slot: ConflictSlot) -> Result<ConflictSumma
         resolution: row.outcome.map(|outcome| outcome.resolution),
         server_version: row.server_version,
         edits,
-        opened_by_create: row.action == tidemark_core::wire::Action::Create,
+        opened_by_create: row.action == tidemark_core::model::edit::Action::Create,
         code: row.code,
     })
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    tables::{Row, from_row, key as row_key, text},
+    tables::{Row, Table, from_row, key as row_key, text},
 };
 
 /// The index by status and time of detection.
@@ -50,12 +50,13 @@ pub(super) enum IndexOrder {
 impl Conflicts {
     /// Returns at most `limit` conflicts with a status after the cursor `after`, in the order of
     /// detection, and the cursor of the last one if there are more. Large payloads are omitted. A
-    /// row that cannot be decoded is logged and omitted.
+    /// row that cannot be decoded is logged, counted and omitted.
     ///
     /// The index is eventually consistent: a conflict whose row has another status is omitted too.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a separate
+    /// payload cannot be decoded.
     pub async fn list(
         &self,
         tenant: &str,
@@ -82,7 +83,7 @@ impl Conflicts {
         let texts = self.listed_texts(&rows).await?;
         let entries = rows
             .into_iter()
-            .filter_map(|row| to_entry(row, &texts))
+            .filter_map(|row| to_entry(&self.0, row, &texts))
             .collect();
 
         let last = places.pop().filter(|_| has_more);
@@ -130,7 +131,7 @@ impl Conflicts {
             .send()
             .await;
         let response =
-            response.map_err(|error| Error::unavailable("query on conflicts by status", error))?;
+            response.map_err(|error| Error::failed_call("query on conflicts by status", error))?;
 
         let has_more = response.last_evaluated_key.is_some();
         let entry = |row: &Row| {
@@ -172,7 +173,7 @@ impl Conflicts {
         Ok(places
             .iter()
             .filter_map(|it| by_key.remove(&[it.pk.clone(), it.sk.clone()]))
-            .filter_map(|row| read_row(row, status))
+            .filter_map(|row| read_row(&self.0, row, status))
             .collect())
     }
 
@@ -213,16 +214,16 @@ fn key_of(row: &Row) -> Option<[String; 2]> {
 }
 
 /// Decodes a row of a list. Returns `None` if it has another status or cannot be decoded.
-fn read_row(row: Row, status: ConflictStatus) -> Option<StoredRow> {
+fn read_row(table: &Table, row: Row, status: ConflictStatus) -> Option<StoredRow> {
     let sk = text(&row, "sk").unwrap_or_default().to_owned();
     match from_row::<StoredRow>("conflict", row) {
         Ok(row) => (row.status == status.as_str()).then_some(row),
-        Err(failure) => log_unreadable(&failure, &sk),
+        Err(failure) => report_unreadable(table, &failure, &sk),
     }
 }
 
 /// Converts a row to a list entry. Returns `None` if it cannot be decoded.
-fn to_entry(row: StoredRow, texts: &PayloadTexts) -> Option<ConflictEntry> {
+fn to_entry(table: &Table, row: StoredRow, texts: &PayloadTexts) -> Option<ConflictEntry> {
     let is_missing = |place: Result<Option<(PayloadKey, usize)>, Error>| {
         place
             .ok()
@@ -239,7 +240,7 @@ fn to_entry(row: StoredRow, texts: &PayloadTexts) -> Option<ConflictEntry> {
     // Payloads that were not loaded are `null` in this value and are removed below.
     let conflict = match row.read(texts) {
         Ok(conflict) => conflict,
-        Err(failure) => return log_unreadable(&failure, &sk),
+        Err(failure) => return report_unreadable(table, &failure, &sk),
     };
 
     let mut entry = ConflictEntry {
@@ -252,7 +253,8 @@ fn to_entry(row: StoredRow, texts: &PayloadTexts) -> Option<ConflictEntry> {
     Some(entry)
 }
 
-fn log_unreadable<T>(failure: &Error, sk: &str) -> Option<T> {
+fn report_unreadable<T>(table: &Table, failure: &Error, sk: &str) -> Option<T> {
     tracing::error!(%failure, sk, "stored conflict cannot be decoded");
+    table.count_corrupt();
     None
 }

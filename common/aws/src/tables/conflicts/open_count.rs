@@ -12,7 +12,7 @@ use tidemark_core::{
         ids,
         limits::{OPEN_CONFLICTS_MAX, OPEN_CONFLICTS_RECOUNT_MINUTES},
     },
-    rules::push::intake::Sender,
+    rules::push::edit::Sender,
 };
 
 use super::{Conflicts, encode::number, keys};
@@ -38,7 +38,8 @@ impl Conflicts {
     /// Returns whether the sender's device may open more conflicts.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable or a row cannot be decoded.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the row
+    /// cannot be decoded.
     pub async fn has_room(&self, sender: Sender<'_>, now: DateTime<Utc>) -> Result<bool, Error> {
         let row = self.0.batch_get(vec![count_key(sender)]).await?.pop();
         let row: CountRow = row
@@ -68,7 +69,7 @@ impl Conflicts {
     /// Adds to the count of conflicts that the sender's device opened.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable. The count is then too low.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable. The count is then too low.
     pub async fn count_opened(&self, sender: Sender<'_>, opened: usize) -> Result<(), Error> {
         self.update_count(
             sender,
@@ -105,7 +106,7 @@ impl Conflicts {
 
         response
             .map(drop)
-            .map_err(|error| Error::unavailable("update_item on conflicts", error))
+            .map_err(|error| Error::failed_call("update_item on conflicts", error))
     }
 
     /// Counts the open conflicts of the device in the index.
@@ -128,7 +129,7 @@ impl Conflicts {
         for _ in 0..COUNTED_RESPONSES_MAX {
             let response = query.clone().set_exclusive_start_key(after).send().await;
             let response = response
-                .map_err(|error| Error::unavailable("query on conflicts by status", error))?;
+                .map_err(|error| Error::failed_call("query on conflicts by status", error))?;
             open += u64::try_from(response.count).unwrap_or_default();
             after = response.last_evaluated_key;
             if after.is_none() || open >= OPEN_CONFLICTS_MAX {

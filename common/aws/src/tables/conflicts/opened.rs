@@ -6,7 +6,7 @@ use tidemark_core::{
         conflict::{ConflictSlot, ConflictStatus, ConflictWrite, Neighbor},
         limits::RESOLVED_CONFLICTS_MAX,
     },
-    rules::push::intake::Sender,
+    rules::push::edit::Sender,
 };
 
 use super::{

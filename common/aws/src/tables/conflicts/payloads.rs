@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use tidemark_core::model::{
     conflict::{ConflictEdit, ConflictWrite},
     json::{self, Json},
-    pack::unpack,
     resource::EditId,
 };
 
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    tables::{Row, from_row, text},
+    tables::{Row, from_packed, from_row, text},
 };
 
 /// The payloads of a conflict's edits that are stored in separate rows, by the name of the row.
@@ -53,11 +52,8 @@ struct PartRow {
 impl PartRow {
     /// Unpacks the payloads of the row, by edit.
     fn payloads(&self) -> Result<HashMap<String, Json>, Error> {
-        let undecoded =
-            |error: &dyn std::fmt::Display| Error::undecoded("part of a conflict", error);
-        let bytes = unpack(&self.packed, 2 * PART_BYTES_MAX + 64 * 1024)
-            .map_err(|error| undecoded(&error))?;
-        serde_json::from_slice(&bytes).map_err(|error| undecoded(&error))
+        let bytes_max = 2 * PART_BYTES_MAX + 64 * 1024;
+        from_packed("part of a conflict", &self.packed, bytes_max)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
-use tidemark_core::model::conflict::{Conflict, Resolution};
+use tidemark_core::model::{conflict::Conflict, resolution::Resolution};
 
 use super::{
     Conflicts, OutcomeRow, keys,
@@ -28,7 +28,8 @@ impl Conflicts {
     /// examined, and its separate payload rows are not read.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable or a row cannot be decoded.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row
+    /// cannot be decoded.
     pub async fn read(
         &self,
         tenant: &str,
@@ -49,7 +50,8 @@ impl Conflicts {
     /// Returns the resolutions of those of these conflicts that are resolved.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row
+    /// cannot be decoded.
     pub async fn resolutions(
         &self,
         tenant: &str,

@@ -3,33 +3,28 @@
 
 use std::collections::BTreeMap;
 
+use crate::tables::format::pack;
 use aws_sdk_dynamodb::{
     primitives::Blob,
-    types::{AttributeValue, Put, TransactWriteItem, Update},
+    types::{AttributeValue, Put, Update},
 };
 use tidemark_core::{
-    model::{
-        conflict::{ConflictSlot, ConflictWrite},
-        pack::pack,
-    },
-    rules::push::intake::Sender,
+    model::conflict::{ConflictSlot, ConflictWrite},
+    rules::push::edit::Sender,
 };
 
 use super::{
-    Conflicts,
+    Conflicts, accept_existing,
     encode::value,
     keys,
     opened::OpenedConflict,
     payloads::{SeparatePayloads, StoredPayload, part_text},
     statements::ConflictStatement,
+    throttled,
 };
 use crate::{
     error::Error,
-    tables::{
-        Row,
-        statements::WriteOutcome,
-        transaction::{incomplete, transact_put},
-    },
+    tables::{Row, TransactionItem, statements::WriteOutcome},
 };
 
 impl Conflicts {
@@ -40,7 +35,7 @@ impl Conflicts {
     /// reported as not applied.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
     pub async fn record(
         &self,
         sender: Sender<'_>,
@@ -134,12 +129,12 @@ impl Conflicts {
     /// items that insert the conflict if it does not exist.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable.
     pub async fn prepare_policy_conflict(
         &self,
         sender: Sender<'_>,
         write: &ConflictWrite,
-    ) -> Result<Vec<TransactWriteItem>, Error> {
+    ) -> Result<Vec<TransactionItem>, Error> {
         let marker_rows = self.put_separate_payloads(sender, &[write]).await?;
         let place = OpenedConflict::of(write)?;
         let Some(row) = place.row(sender, write)? else {
@@ -147,11 +142,11 @@ impl Conflicts {
         };
 
         let put = |row: Row| Put::builder().table_name(&self.0.name).set_item(Some(row));
-        let mut items = vec![transact_put(
+        let mut items = vec![TransactionItem::put(
             put(row).condition_expression("attribute_not_exists(pk)"),
         )?];
         for mark in marker_rows {
-            items.push(transact_put(put(mark))?);
+            items.push(TransactionItem::put(put(mark))?);
         }
 
         if let Some((newest, is_decided)) = &place.neighbors {
@@ -169,11 +164,7 @@ impl Conflicts {
                 .expression_attribute_values(":siblings", value(&place.siblings)?)
                 .expression_attribute_values(":followed", AttributeValue::Bool(*is_decided))
                 .expression_attribute_values(":newest", AttributeValue::S(newest.clone()));
-            items.push(
-                TransactWriteItem::builder()
-                    .update(update.build().map_err(incomplete)?)
-                    .build(),
-            );
+            items.push(TransactionItem::update(update)?);
         }
         Ok(items)
     }
@@ -229,16 +220,4 @@ impl Conflicts {
             .execute_all(&bytes, |index| Ok(writes[index].statement.clone()))
             .await
     }
-}
-
-/// Accepts a write outcome for an immutable row, which may exist already.
-pub(super) fn accept_existing(committed: WriteOutcome) -> Result<(), Error> {
-    match committed {
-        WriteOutcome::Written | WriteOutcome::ConditionFailed => Ok(()),
-        WriteOutcome::Unavailable => Err(throttled()),
-    }
-}
-
-fn throttled() -> Error {
-    Error::Unavailable("batch_execute_statement on conflicts: throttled".into())
 }

@@ -1,12 +1,12 @@
 //! Builds the transaction items that mark the row of a conflict as resolved, exactly once.
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Update};
 use tidemark_core::model::conflict::{
     Conflict, ConflictOutcome, ConflictSlot, ConflictStatus, SupersededConflict,
 };
 
 use super::{Conflicts, OutcomeRow, keys};
-use crate::{error::Error, tables::transaction::incomplete};
+use crate::{error::Error, tables::TransactionItem};
 
 impl Conflicts {
     /// Returns the transaction item that sets the outcome of a conflict.
@@ -15,13 +15,13 @@ impl Conflicts {
     /// resolved once and no edit that joins concurrently is lost.
     ///
     /// # Errors
-    /// Returns `Error` if the id of the conflict cannot be parsed.
+    /// Returns `Error::Corrupt` if the id of the conflict cannot be parsed.
     pub fn resolve_item(
         &self,
         tenant: &str,
         conflict: &Conflict,
         outcome: &ConflictOutcome,
-    ) -> Result<TransactWriteItem, Error> {
+    ) -> Result<TransactionItem, Error> {
         self.resolve_row_item(
             tenant,
             (&conflict.id, conflict.slot),
@@ -34,12 +34,12 @@ impl Conflicts {
     /// device, on the same condition.
     ///
     /// # Errors
-    /// Returns `Error` if the id of the conflict cannot be parsed.
+    /// Returns `Error::Corrupt` if the id of the conflict cannot be parsed.
     pub fn supersede_item(
         &self,
         tenant: &str,
         superseded: &SupersededConflict,
-    ) -> Result<TransactWriteItem, Error> {
+    ) -> Result<TransactionItem, Error> {
         let SupersededConflict {
             id,
             slot,
@@ -55,7 +55,7 @@ impl Conflicts {
         (id, slot): (&str, ConflictSlot),
         edits: usize,
         outcome: &ConflictOutcome,
-    ) -> Result<TransactWriteItem, Error> {
+    ) -> Result<TransactionItem, Error> {
         let (open, resolved) = (ConflictStatus::Open, ConflictStatus::Resolved);
         let outcome = serde_dynamo::to_attribute_value(OutcomeRow::new(outcome));
 
@@ -83,8 +83,6 @@ impl Conflicts {
             .expression_attribute_values(":open", AttributeValue::S(open.as_str().to_owned()))
             .expression_attribute_values(":edits", AttributeValue::N(edits.to_string()));
 
-        Ok(TransactWriteItem::builder()
-            .update(update.build().map_err(incomplete)?)
-            .build())
+        TransactionItem::update(update)
     }
 }

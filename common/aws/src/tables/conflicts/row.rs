@@ -7,19 +7,20 @@ use tidemark_core::{
     model::{
         channel::Channel,
         conflict::{Conflict, ConflictEdit, ConflictSlot, ConflictStatus},
+        edit::Action,
         json::Json,
         key,
-        pack::unpack,
         resource::ResourceKey,
+        result::ItemCode,
     },
-    wire::{Action, push::ItemCode},
+    wire::text,
 };
 
 use super::{
     EditRow, INLINE_BYTES_MAX, OutcomeRow, edit_id, keys,
     payloads::{PayloadKey, PayloadTexts},
 };
-use crate::error::Error;
+use crate::{error::Error, tables::from_packed};
 
 /// The row of a conflict as it is deserialized, including rows of earlier builds.
 #[derive(Debug, Deserialize)]
@@ -34,6 +35,7 @@ pub(super) struct StoredRow {
     pub(super) channel: String,
     pub(super) user: String,
     pub(super) device_id: String,
+    #[serde(with = "text")]
     pub(super) code: ItemCode,
     server_payload: Option<String>,
     pub(super) server_version: u64,
@@ -43,6 +45,7 @@ pub(super) struct StoredRow {
     server_at: u64,
     #[serde(default)]
     server_bytes: usize,
+    #[serde(with = "text")]
     pub(super) action: Action,
     client_payload: Option<String>,
     client_part: Option<String>,
@@ -69,12 +72,12 @@ impl StoredRow {
         if self.packed.is_empty() {
             return Ok([None, None]);
         }
-        let undecoded =
-            |error: &dyn std::fmt::Display| Error::undecoded("payloads of a conflict", error);
         // The texts are JSON strings, in which each character may be escaped.
-        let pair =
-            unpack(&self.packed, 16 * INLINE_BYTES_MAX).map_err(|error| undecoded(&error))?;
-        serde_json::from_slice(&pair).map_err(|error| undecoded(&error))
+        from_packed(
+            "payloads of a conflict",
+            &self.packed,
+            16 * INLINE_BYTES_MAX,
+        )
     }
 
     /// Returns the key of the row with the server's payload, if that is separate, and its size in

@@ -4,7 +4,7 @@
 use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest};
 use tidemark_core::{
     model::conflict::{ConflictSlot, ConflictStatus, ConflictWrite},
-    rules::push::intake::Sender,
+    rules::push::edit::Sender,
 };
 
 use super::{
@@ -80,7 +80,7 @@ impl Conflicts {
         let place = OpenedConflict::of(write)?;
         let row = place
             .row(sender, write)?
-            .ok_or_else(|| Error::unreadable("conflict", "without edits"))?;
+            .ok_or_else(|| Error::unavailable("a conflict without edits cannot be written"))?;
         self.insert(row, super::INLINE_BYTES_MAX)
     }
 

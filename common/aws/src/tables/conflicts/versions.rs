@@ -11,6 +11,7 @@
 
 use std::collections::HashSet;
 
+use crate::tables::format::{pack, unpack};
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -19,7 +20,6 @@ use tidemark_core::model::{
     json::{Json, digest},
     key,
     limits::{PAYLOAD_BYTES_MAX, VERSION_MAX},
-    pack::{pack, unpack},
     resource::ResourceKey,
 };
 
@@ -129,7 +129,7 @@ impl Conflicts {
     /// Stores versions of a tenant's resources.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable. The operation is idempotent.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable. The operation is idempotent.
     pub(crate) async fn put_versions(
         &self,
         tenant: &str,
@@ -163,13 +163,14 @@ impl Conflicts {
             .execute_all(&bytes, build)
             .await?
             .into_iter()
-            .try_for_each(super::record::accept_existing)
+            .try_for_each(super::accept_existing)
     }
 
     /// Loads the payload and the field versions of a version; `None` if it is not stored.
     ///
     /// # Errors
-    /// Returns `Error` if DynamoDB is unavailable or the row cannot be decoded.
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the row
+    /// cannot be decoded.
     pub async fn version(
         &self,
         tenant: &str,

@@ -6,7 +6,6 @@ use serde_json::value::RawValue;
 use tidemark_core::{
     model::{
         channel::Scope,
-        conflict::ConflictResolution,
         field_versions::FieldVersions,
         json::Json,
         principal::Author,
@@ -15,10 +14,10 @@ use tidemark_core::{
     rules::pull::page::SnapshotItem,
 };
 
-use super::tombstone;
+use super::{resolution::StoredResolution, tombstone};
 use crate::{
     error::Error,
-    tables::{Row, from_row, moment, text},
+    tables::{Row, Table, from_row, moment, text},
 };
 
 /// The row as it is deserialized. Attributes that many rows have get short names, and the row is
@@ -34,11 +33,11 @@ pub(crate) struct ResourceRow {
     #[serde(default, with = "serde_bytes")]
     tombstone: Option<Vec<u8>>,
     payload: Option<String>,
-    run_by: Option<Author>,
+    run_by: Option<String>,
     run_began: Option<u64>,
     run_max: Option<u64>,
     run_unproven: Option<bool>,
-    created_by: Option<Author>,
+    created_by: Option<String>,
     created_as: Option<String>,
     #[serde(default, with = "serde_bytes")]
     created_digest: Option<Vec<u8>>,
@@ -47,7 +46,7 @@ pub(crate) struct ResourceRow {
     #[serde(default, with = "serde_bytes")]
     claims: Option<Vec<u8>>,
     #[serde(default)]
-    resolutions: Vec<ConflictResolution>,
+    resolutions: Vec<StoredResolution>,
     #[serde(default, with = "serde_bytes")]
     fields: Vec<u8>,
 }
@@ -63,7 +62,7 @@ pub(super) struct SnapshotRow {
     deleted: bool,
     changed_at: i64,
     #[serde(default)]
-    resolutions: Vec<ConflictResolution>,
+    resolutions: Vec<StoredResolution>,
 }
 
 /// The attributes that every change of a resource writes.
@@ -97,6 +96,7 @@ pub(super) fn changed(resource: &Resource) -> Result<[AttributeValue; 12], Error
         ..
     } = resource;
 
+    let resolutions: Vec<StoredResolution> = resolutions.iter().map(Into::into).collect();
     let resolutions = serde_dynamo::to_attribute_value(resolutions);
     Ok([
         AttributeValue::S(payload.get().to_owned()),
@@ -181,7 +181,7 @@ impl ResourceRow {
             high_water_marks: claims.ok_or_else(|| unreadable("claims"))?,
             fields: FieldVersions::from_bytes(&self.fields).ok_or_else(|| unreadable("fields"))?,
             run: Run {
-                author: self.run_by.clone().ok_or_else(|| unreadable("run_by"))?,
+                author: author(&self.run_by).ok_or_else(|| unreadable("run_by"))?,
                 began: self.run_began.ok_or_else(|| unreadable("run_began"))?,
                 client_version_max: self.run_max.ok_or_else(|| unreadable("run_max"))?,
                 echo_to_author: self
@@ -189,10 +189,7 @@ impl ResourceRow {
                     .ok_or_else(|| unreadable("run_unproven"))?,
             },
             creation: Creation {
-                author: self
-                    .created_by
-                    .clone()
-                    .ok_or_else(|| unreadable("created_by"))?,
+                author: author(&self.created_by).ok_or_else(|| unreadable("created_by"))?,
                 client_temp_id: self.created_as.clone(),
                 digest: digest.ok_or_else(|| unreadable("created_digest"))?,
             },
@@ -201,7 +198,7 @@ impl ResourceRow {
             server_version: self.server_version,
             deleted: self.deleted,
             changed_at,
-            resolutions: self.resolutions,
+            resolutions: self.resolutions.into_iter().map(Into::into).collect(),
         })
     }
 }
@@ -220,9 +217,13 @@ impl SnapshotRow {
             server_version: self.server_version,
             deleted: self.deleted,
             changed_at: moment(self.changed_at)?,
-            resolutions: self.resolutions,
+            resolutions: self.resolutions.into_iter().map(Into::into).collect(),
         })
     }
+}
+
+fn author(stored: &Option<String>) -> Option<Author> {
+    stored.clone().map(Author::stored)
 }
 
 fn read_payload(payload: String) -> Result<Json, Error> {
@@ -237,9 +238,10 @@ pub(crate) fn identify(pk: &str, sk: &str) -> Result<(Scope, ResourceKey), Error
     Ok((scope, key))
 }
 
-/// Decodes a row with its key. Logs a row that cannot be decoded, which was written by hand or by
-/// another version, and returns `None` for it, so that it does not affect other rows.
+/// Decodes a row with its key. Logs and counts a row that cannot be decoded, which was written by
+/// hand or by another version, and returns `None` for it, so that it does not affect other rows.
 pub(super) fn read_row<T: DeserializeOwned, R>(
+    table: &Table,
     row: Row,
     read: impl FnOnce(T) -> Result<R, Error>,
 ) -> Result<(ResourceKey, Option<R>), Error> {
@@ -248,6 +250,7 @@ pub(super) fn read_row<T: DeserializeOwned, R>(
     let read = from_row::<T>("resource", row).and_then(read);
     if let Err(failure) = &read {
         tracing::error!(%failure, pk = scope.partition(), sk = key.sort_key(), "stored resource cannot be decoded");
+        table.count_corrupt();
     }
     Ok((key, read.ok()))
 }

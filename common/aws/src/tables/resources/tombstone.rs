@@ -6,16 +6,19 @@ use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tidemark_core::model::{
-    conflict::ConflictResolution,
     field_versions::FieldVersions,
     json::Json,
     limits::{PAYLOAD_BYTES_MAX, TOMBSTONE_BYTES_MAX},
-    pack::{pack, unpack},
+    pack::pack,
     principal::Author,
     resource::{Creation, Edits, HighWaterMarks, PayloadLocation, Resource, ResourceKey, Run},
 };
 
-use crate::{error::Error, tables::conflicts::versions::number_of};
+use super::resolution::StoredResolution;
+use crate::{
+    error::Error,
+    tables::{conflicts::versions::number_of, from_packed},
+};
 
 /// Maximum size of an unpacked tombstone in bytes, with a margin: names, resolutions, edits and a
 /// small payload.
@@ -34,17 +37,17 @@ struct Memory {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     k: Option<(u64, usize)>,
     /// The run: author, first version, highest `client_version`, `echo_to_author`.
-    r: (Author, u64, u64, bool),
+    r: (String, u64, u64, bool),
     /// The author of the create, if it differs from the author of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    c: Option<Author>,
+    c: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     t: Option<String>,
     /// Base64 encodings of the create's digest, the edits, the client-version high-water marks and
     /// the field versions.
     b: [String; 4],
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    s: Vec<ConflictResolution>,
+    s: Vec<StoredResolution>,
 }
 
 /// Packs the content of a deleted resource as its row stores it.
@@ -99,12 +102,14 @@ fn memory(resource: &Resource, kept: Option<PayloadLocation>) -> Result<Vec<u8>,
         p: kept.is_none().then(|| resource.payload.clone()),
         k: kept.map(|kept| (kept.number, kept.bytes)),
         r: (
-            run.author.clone(),
+            run.author.as_str().to_owned(),
             run.began,
             run.client_version_max,
             run.echo_to_author,
         ),
-        c: Some(creation.author.clone()).filter(|author| *author != run.author),
+        c: Some(&creation.author)
+            .filter(|author| **author != run.author)
+            .map(|author| author.as_str().to_owned()),
         t: creation.client_temp_id.clone(),
         b: [
             creation.digest.to_vec(),
@@ -113,7 +118,7 @@ fn memory(resource: &Resource, kept: Option<PayloadLocation>) -> Result<Vec<u8>,
             fields,
         ]
         .map(|it| BASE64.encode(it)),
-        s: resource.resolutions.clone(),
+        s: resource.resolutions.iter().map(Into::into).collect(),
     };
 
     Ok(pack(
@@ -129,16 +134,13 @@ pub(super) fn read(
 ) -> Result<Resource, Error> {
     let unreadable = |what: &str| Error::unreadable("tombstone", what);
 
-    let text =
-        unpack(packed, MEMORY_BYTES_MAX).map_err(|error| Error::undecoded("tombstone", error))?;
-    let memory: Memory =
-        serde_json::from_slice(&text).map_err(|error| Error::undecoded("tombstone", error))?;
-
+    let memory: Memory = from_packed("tombstone", packed, MEMORY_BYTES_MAX)?;
     let [digest, edits, claims, fields] = memory.b.map(|text| BASE64.decode(text));
     let bytes = |bytes: Result<Vec<u8>, _>| bytes.map_err(|_| unreadable("bytes"));
     let (author, began, client_version_max, echo_to_author) = memory.r;
+    let author = Author::stored(author);
     let creation = Creation {
-        author: memory.c.unwrap_or_else(|| author.clone()),
+        author: memory.c.map_or_else(|| author.clone(), Author::stored),
         client_temp_id: memory.t,
         digest: bytes(digest)?
             .try_into()
@@ -163,7 +165,7 @@ pub(super) fn read(
         edits: Edits::from_bytes(&bytes(edits)?).ok_or_else(|| unreadable("edits"))?,
         high_water_marks: HighWaterMarks::from_bytes(&bytes(claims)?)
             .ok_or_else(|| unreadable("claims"))?,
-        resolutions: memory.s,
+        resolutions: memory.s.into_iter().map(Into::into).collect(),
         fields: FieldVersions::from_bytes(&bytes(fields)?).ok_or_else(|| unreadable("fields"))?,
     })
 }

@@ -5,8 +5,7 @@ use std::{borrow::Cow, ops::Range};
 
 use serde_json::value::RawValue;
 
-use super::JsonError;
-use crate::model::{limits::NESTING_MAX, work};
+use crate::model::{json::JsonError, limits::NESTING_MAX, work};
 
 /// Returns the canonical text of a value.
 ///

@@ -2,7 +2,9 @@
 
 use serde_json::value::RawValue;
 
-use super::{Fields, Json, JsonError, canonical::read, dedup::without_duplicates, fields, object};
+use crate::model::json::{
+    Fields, Json, JsonError, canonical::read, dedup::without_duplicates, fields, object,
+};
 
 /// The content of a payload (§2, §3.1).
 #[derive(Debug)]

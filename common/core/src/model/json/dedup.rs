@@ -5,8 +5,7 @@ use std::{borrow::Cow, collections::HashMap, ops::Range};
 
 use serde_json::value::RawValue;
 
-use super::Json;
-use crate::model::limits::NESTING_MAX;
+use crate::model::{json::Json, limits::NESTING_MAX};
 
 /// Returns the value without the fields that a later field of the same object repeats. The rest
 /// keeps its text, digits and order. Names are compared decoded: `"a"` and `"\u0061"` are the same

@@ -1,7 +1,10 @@
 //! Equality of JSON values, determined without writing the canonical text of either if possible.
 
-use super::{canonical::canonical_of, scan::Scan};
-use crate::model::{limits::NESTING_MAX, work};
+use crate::model::{
+    json::{canonical::canonical_of, scan::Scan},
+    limits::NESTING_MAX,
+    work,
+};
 
 /// Returns whether two JSON texts are the same value apart from white space, the order of fields
 /// and the escaping of strings.

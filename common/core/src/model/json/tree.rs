@@ -11,8 +11,10 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use serde_json::value::RawValue;
 
-use super::{Fields, Json};
-use crate::model::work;
+use crate::model::{
+    json::{Fields, Json},
+    work,
+};
 use node::Node;
 
 /// A payload while patches are applied to it.

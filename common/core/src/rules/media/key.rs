@@ -10,13 +10,15 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::{Keyring, essence, extension_of, keyring::MAC_BYTES};
-use crate::model::{
-    json,
-    limits::{
-        MEDIA_EXTENSION_CHARS_MAX, MEDIA_NAME_CHARS_MAX, MEDIA_OLD_EXTENSION_CHARS_MAX,
-        MEDIA_OLD_TYPE_CHARS_MAX, MEDIA_TYPE_CHARS_MAX,
+use crate::{
+    model::{
+        json,
+        limits::{
+            MEDIA_EXTENSION_CHARS_MAX, MEDIA_NAME_CHARS_MAX, MEDIA_OLD_EXTENSION_CHARS_MAX,
+            MEDIA_OLD_TYPE_CHARS_MAX, MEDIA_TYPE_CHARS_MAX,
+        },
     },
+    rules::media::{Keyring, essence, extension_of, keyring::MAC_BYTES},
 };
 
 /// Prefix of every upload that a resource names. The IAM policies of the functions contain it too.

@@ -4,13 +4,14 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use uuid::Uuid;
 
-use super::{Keyring, MediaKey, essence};
 use crate::{
-    model::{catalog::Catalog, limits::MEDIA_BYTES_MAX, principal::Principal},
-    wire::{
-        media::PresignRequest,
-        problem::{Problem, ProblemCode},
+    model::{
+        catalog::Catalog,
+        limits::MEDIA_BYTES_MAX,
+        media::{UploadRejection, UploadRequest},
+        principal::Principal,
     },
+    rules::media::{Keyring, MediaKey, essence},
 };
 
 /// The uploads that a deployment permits.
@@ -42,44 +43,45 @@ pub struct Promise {
 /// Returns the promise for an upload by the caller, with a key made from `unique`.
 ///
 /// # Errors
-/// Returns a [`Problem`]: 400 if a field is malformed, 422 if this deployment does not permit the
+/// Returns an [`UploadRejection`] if a property is malformed or this deployment does not permit the
 /// upload.
 pub fn promise(
-    request: &PresignRequest,
+    request: UploadRequest<'_>,
     allowed: UploadRules<'_>,
     caller: &Principal,
     unique: Uuid,
-) -> Result<Promise, Problem> {
-    check_type(&request.content_type, allowed.types)?;
-    check_length(request.content_length, allowed.bytes_max)?;
-    if let Some(name) = &request.resource_type {
-        check_resource_type(name, allowed.catalog)?;
-    }
-
-    let PresignRequest {
+) -> Result<Promise, UploadRejection> {
+    let UploadRequest {
         content_type,
         content_length,
-        ..
+        sha256,
+        resource_type,
     } = request;
+
+    check_type(content_type, allowed.types)?;
+    check_length(content_length, allowed.bytes_max)?;
+    if let Some(name) = resource_type {
+        check_resource_type(name, allowed.catalog)?;
+    }
 
     Ok(Promise {
         key: MediaKey::new(
             &caller.tenant,
             &caller.user,
             unique,
-            *content_length,
+            content_length,
             content_type,
             allowed.keyring,
         ),
-        content_type: content_type.clone(),
-        content_length: *content_length,
-        sha256: request.sha256.as_deref().map(checksum).transpose()?,
+        content_type: content_type.to_owned(),
+        content_length,
+        sha256: sha256.map(checksum).transpose()?,
     })
 }
 
 /// Checks the content type, which the client sends as a header unchanged. Only spellings that every
 /// client, proxy and object store preserves are accepted.
-fn check_type(content_type: &str, types: &[String]) -> Result<(), Problem> {
+fn check_type(content_type: &str, types: &[String]) -> Result<(), UploadRejection> {
     let is_visible = content_type
         .bytes()
         .all(|byte| byte.is_ascii_graphic() || byte == b' ');
@@ -90,23 +92,16 @@ fn check_type(content_type: &str, types: &[String]) -> Result<(), Problem> {
         .is_some_and(|(kind, name)| is_token(kind) && is_token(name));
 
     if !(is_visible && is_trimmed && is_pair) {
-        return Err(Problem::malformed(
-            "content_type",
-            "must be a media type such as image/jpeg",
-        ));
+        return Err(UploadRejection::MalformedType);
     }
 
     if types.contains(&essence) {
         return Ok(());
     }
-
-    let detail = format!(
-        "uploads of type {essence} are not allowed, only {}",
-        types.join(", ")
-    );
-    Err(Problem::new(ProblemCode::MediaTypeNotAllowed, detail)
-        .at("content_type")
-        .with("allowed_types", &types))
+    Err(UploadRejection::TypeNotAllowed {
+        content_type: essence,
+        allowed_types: types.to_vec(),
+    })
 }
 
 /// Returns whether the text is a token of RFC 9110.
@@ -117,36 +112,33 @@ fn is_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-fn check_length(content_length: u64, bytes_max: u64) -> Result<(), Problem> {
+fn check_length(content_length: u64, bytes_max: u64) -> Result<(), UploadRejection> {
     if content_length == 0 {
-        return Err(Problem::malformed("content_length", "must be at least 1"));
+        return Err(UploadRejection::Empty);
     }
+
     let bytes_max = bytes_max.min(MEDIA_BYTES_MAX);
     if content_length <= bytes_max {
         return Ok(());
     }
-    let detail = format!(
-        "the upload has {content_length} bytes, at most {bytes_max} are allowed: make it smaller"
-    );
-    Err(Problem::new(ProblemCode::MediaTooLarge, detail)
-        .at("content_length")
-        .with("bytes_max", &bytes_max))
+    Err(UploadRejection::TooLarge {
+        content_length,
+        bytes_max,
+    })
 }
 
-fn check_resource_type(name: &str, catalog: &Catalog) -> Result<(), Problem> {
-    let rejected =
-        |detail: &str| Err(Problem::new(ProblemCode::Unprocessable, detail).at("resource_type"));
+fn check_resource_type(name: &str, catalog: &Catalog) -> Result<(), UploadRejection> {
     match catalog.get(name) {
-        None => rejected("the catalog has no such resource type"),
+        None => Err(UploadRejection::UnknownResourceType),
         Some(resource_type) if resource_type.media.is_empty() => {
-            rejected("resources of this type have no media fields")
+            Err(UploadRejection::NoMediaFields)
         }
         Some(_) => Ok(()),
     }
 }
 
 /// Returns a SHA-256, given in hexadecimal or base64, in base64.
-fn checksum(text: &str) -> Result<String, Problem> {
+fn checksum(text: &str) -> Result<String, UploadRejection> {
     let bytes = match text.len() {
         64 => from_hex(text),
         44 => BASE64_STANDARD.decode(text).ok(),
@@ -154,10 +146,7 @@ fn checksum(text: &str) -> Result<String, Problem> {
     };
     match bytes {
         Some(bytes) if bytes.len() == 32 => Ok(BASE64_STANDARD.encode(bytes)),
-        _ => Err(Problem::malformed(
-            "sha256",
-            "must be a SHA-256, as 64 hexadecimal digits or as base64",
-        )),
+        _ => Err(UploadRejection::MalformedChecksum),
     }
 }
 
@@ -180,10 +169,9 @@ mod tests {
     const HEX: &str = "9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     const BASE64: &str = "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=";
 
-    fn request(change: impl FnOnce(&mut PresignRequest)) -> PresignRequest {
-        let mut request = PresignRequest {
-            filename: "photo.jpg".into(),
-            content_type: "image/jpeg".into(),
+    fn request<'a>(change: impl FnOnce(&mut UploadRequest<'a>)) -> UploadRequest<'a> {
+        let mut request = UploadRequest {
+            content_type: "image/jpeg",
             content_length: 2048,
             sha256: None,
             resource_type: None,
@@ -192,7 +180,7 @@ mod tests {
         request
     }
 
-    fn promised(request: &PresignRequest) -> Result<Promise, (ProblemCode, String)> {
+    fn promised(request: UploadRequest<'_>) -> Result<Promise, UploadRejection> {
         let catalog =
             Catalog::parse(include_str!("../../../../../catalog.toml")).expect("catalog.toml");
 
@@ -213,16 +201,15 @@ mod tests {
             groups: vec![],
         };
 
-        let rejected = |problem: Problem| (problem.code, problem.path.unwrap_or_default());
-        promise(request, allowed, &caller, Uuid::nil()).map_err(rejected)
+        promise(request, allowed, &caller, Uuid::nil())
     }
 
     #[test]
     fn permitted_upload_is_promised_exactly_as_requested() {
-        let promise = promised(&request(|it| {
-            it.content_type = "Video/MP4; codecs=\"avc1\"".into();
-            it.sha256 = Some(HEX.into());
-            it.resource_type = Some("submission".into());
+        let promise = promised(request(|it| {
+            it.content_type = "Video/MP4; codecs=\"avc1\"";
+            it.sha256 = Some(HEX);
+            it.resource_type = Some("submission");
         }));
         let promise = promise.expect("it is allowed");
 
@@ -242,9 +229,8 @@ mod tests {
 
     #[test]
     fn invalid_or_disallowed_type_is_rejected() {
-        let rejected = |text: &str| {
-            promised(&request(|it| it.content_type = text.into()))
-                .expect_err("the type is rejected")
+        let rejected = |text| {
+            promised(request(|it| it.content_type = text)).expect_err("the type is rejected")
         };
 
         for text in [
@@ -253,9 +239,8 @@ mod tests {
             "text/html; image/jpeg",
             "image/jpeg+xml",
         ] {
-            assert_eq!(
-                rejected(text),
-                (ProblemCode::MediaTypeNotAllowed, "content_type".into()),
+            assert!(
+                matches!(rejected(text), UploadRejection::TypeNotAllowed { .. }),
                 "{text}"
             );
         }
@@ -277,37 +262,31 @@ mod tests {
             "image/jpeg; a=\u{e9}",
             "ima ge/jpeg",
         ]) {
-            assert_eq!(
-                rejected(text),
-                (ProblemCode::InvalidRequest, "content_type".into()),
-                "{text}"
-            );
+            assert_eq!(rejected(text), UploadRejection::MalformedType, "{text}");
         }
     }
 
     #[test]
     fn size_must_be_positive_and_within_bound() {
         let outcome = |bytes| {
-            promised(&request(|it| it.content_length = bytes)).map(|promise| promise.content_length)
+            promised(request(|it| it.content_length = bytes)).map(|promise| promise.content_length)
         };
         assert_eq!((outcome(1), outcome(4096)), (Ok(1), Ok(4096)));
 
-        assert_eq!(
-            outcome(0),
-            Err((ProblemCode::InvalidRequest, "content_length".into()))
-        );
-        for bytes in [4097, u64::MAX] {
-            assert_eq!(
-                outcome(bytes),
-                Err((ProblemCode::MediaTooLarge, "content_length".into()))
-            );
+        assert_eq!(outcome(0), Err(UploadRejection::Empty));
+        for content_length in [4097, u64::MAX] {
+            let too_large = UploadRejection::TooLarge {
+                content_length,
+                bytes_max: 4096,
+            };
+            assert_eq!(outcome(content_length), Err(too_large));
         }
     }
 
     #[test]
     fn checksum_is_hexadecimal_or_base64() {
         for text in [HEX, BASE64] {
-            let promise = promised(&request(|it| it.sha256 = Some(text.into())));
+            let promise = promised(request(|it| it.sha256 = Some(text)));
             assert_eq!(
                 promise.map(|promise| promise.sha256),
                 Ok(Some(BASE64.into())),
@@ -325,24 +304,21 @@ mod tests {
             &BASE64.replace('+', "-"),
             &short,
         ] {
-            let rejected = promised(&request(|it| it.sha256 = Some(text.into())));
-            assert_eq!(
-                rejected,
-                Err((ProblemCode::InvalidRequest, "sha256".into())),
-                "{text}"
-            );
+            let rejected = promised(request(|it| it.sha256 = Some(text)));
+            assert_eq!(rejected, Err(UploadRejection::MalformedChecksum), "{text}");
         }
     }
 
     #[test]
     fn resource_type_must_have_media_fields() {
-        for name in ["meter", "invoice", ""] {
-            let rejected = promised(&request(|it| it.resource_type = Some(name.into())));
-            assert_eq!(
-                rejected,
-                Err((ProblemCode::Unprocessable, "resource_type".into())),
-                "{name}"
-            );
+        let cases = [
+            ("meter", UploadRejection::NoMediaFields),
+            ("invoice", UploadRejection::UnknownResourceType),
+            ("", UploadRejection::UnknownResourceType),
+        ];
+        for (name, rejection) in cases {
+            let rejected = promised(request(|it| it.resource_type = Some(name)));
+            assert_eq!(rejected, Err(rejection), "{name}");
         }
     }
 }

@@ -7,22 +7,22 @@ use chrono::{DateTime, Utc};
 use indexmap::{IndexMap, map::Entry as MapEntry};
 use serde_json::value::RawValue;
 
-use super::own::Own;
 use crate::{
     model::{
+        change::PulledChange,
         channel::Channel,
-        conflict::ConflictResolution,
+        edit::Action,
         json::Json,
         limits::{PAGE_BYTES_MAX, PAGE_READ_BYTES_MAX, PAGE_READ_ENTRIES_MAX, escaped_bytes},
         position::Position,
         principal::Author,
         receipts::WrittenVersion,
+        resolution::{ChangeResolution, ConflictResolution},
         resource::ResourceKey,
     },
-    rules::sequence::segment::{Entry, Segment},
-    wire::{
-        Action,
-        pull::{Change, ChangeResolution},
+    rules::{
+        pull::own::Own,
+        sequence::segment::{Entry, Segment},
     },
 };
 
@@ -247,7 +247,7 @@ impl Page {
     }
 
     /// Returns the changes, each resource at the position of its first appearance.
-    pub fn into_changes(self) -> Vec<Change> {
+    pub fn into_changes(self) -> Vec<PulledChange> {
         self.slots
             .into_iter()
             .filter(|(_, slot)| slot.is_news)
@@ -297,8 +297,8 @@ impl PageItem {
         other.bytes + DECIDED_BYTES * kept.count()
     }
 
-    /// Converts the item to a change of the response.
-    fn into_change(self, key: ResourceKey) -> Change {
+    /// Converts the item to a change of the resource `key`.
+    fn into_change(self, key: ResourceKey) -> PulledChange {
         let Self {
             action,
             payload,
@@ -307,29 +307,14 @@ impl PageItem {
             resolved_conflicts,
             ..
         } = self;
-        let conflict = resolved_conflicts.last().cloned();
-        let conflicts = if resolved_conflicts.len() > 1 {
-            resolved_conflicts
-        } else {
-            Vec::new()
-        };
 
-        let ResourceKey {
-            channel,
-            resource_type,
-            id,
-        } = key;
-
-        Change {
-            id,
-            resource_type,
-            channel: channel.to_string(),
+        PulledChange {
+            key,
             action,
             payload,
             server_version,
             changed_at,
-            conflict,
-            conflicts,
+            resolved_conflicts,
         }
     }
 }

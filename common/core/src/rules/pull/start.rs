@@ -4,9 +4,8 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::{
-    model::position::Position,
+    model::{position::Position, token::Progress},
     rules::sequence::plan::{Head, log_end},
-    wire::token::Progress,
 };
 
 /// The point at which a pull continues in one channel.

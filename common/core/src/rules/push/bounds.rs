@@ -1,14 +1,11 @@
-//! The bounds of a payload (§2), and the rejection of items that cannot be parsed.
+//! The bounds of a payload (§2).
 
 use serde_json::value::RawValue;
 
-use super::rejection::Rejection;
-use crate::{
-    model::{
-        json::{self, Fields},
-        limits::{PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX},
-    },
-    wire::push::ItemCode,
+use crate::model::{
+    json::Fields,
+    limits::{PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX},
+    result::{ItemCode, Rejection},
 };
 
 /// Checks a payload, as sent or as it would be stored, against the bounds of §2.
@@ -28,21 +25,4 @@ pub(super) fn check_bounds(bytes: usize, fields: usize) -> Result<(), Rejection>
         return Err(Rejection::new(ItemCode::TooManyFields, error));
     }
     Ok(())
-}
-
-/// Returns the rejection of an item that cannot be parsed, with the JSON path of the first error.
-pub(super) fn invalid_item(
-    path: &serde_path_to_error::Path,
-    error: &serde_json::Error,
-) -> Rejection {
-    let path = path.to_string();
-    let location = if matches!(path.as_str(), "." | "?") {
-        String::new()
-    } else {
-        format!("{path}: ")
-    };
-    Rejection::new(
-        ItemCode::InvalidItem,
-        format!("{location}{}", json::explain(error)),
-    )
 }

@@ -1,10 +1,6 @@
 //! The payload that an edit produces. It is computed before anything is changed, and checked
 //! against the bounds of §2.
 
-use super::{
-    bounds::{check_bounds, check_size},
-    intake::{Edit, Rejection},
-};
 use crate::{
     model::{
         catalog::ResourceType,
@@ -12,8 +8,12 @@ use crate::{
             self, Json,
             tree::{Effect, Patch, Tree},
         },
+        result::{ItemCode, Rejection},
     },
-    wire::push::ItemCode,
+    rules::push::{
+        bounds::{check_bounds, check_size},
+        edit::Edit,
+    },
 };
 
 /// The payload that a resource has after an edit is applied.

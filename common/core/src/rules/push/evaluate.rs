@@ -1,23 +1,21 @@
 //! The rules for one edit of one resource: §3.1 for creates, §3.2 to §3.6 for updates and deletes.
 //! They determine whether an edit was made on the current state of the resource.
 
-use super::{
-    content::Next,
-    intake::{Edit, Rejection},
-};
 use crate::{
     model::{
         catalog::ResourceType,
+        edit::Action,
         json::tree::Tree,
         principal::Author,
         resource::{AppliedEdit, Resource},
+        result::{ItemCode, Rejection},
     },
-    wire::{Action, push::ItemCode},
+    rules::push::{content::Next, edit::Edit},
 };
 
 /// The evaluation of an edit.
 #[derive(Debug)]
-pub enum EditOutcome<'a> {
+pub enum Evaluation<'a> {
     /// The edit is in the deduplication window: it was applied before, as this version.
     Remembered(AppliedEdit),
     /// The edit changes nothing.
@@ -45,12 +43,12 @@ pub fn evaluate<'a>(
     payload: Option<&mut Tree<'a>>,
     author: &Author,
     rules: &ResourceType,
-) -> EditOutcome<'a> {
+) -> Evaluation<'a> {
     match (edit.action, resource) {
         (Action::Create, None) if edit.takes_derived_id => {
             let error = "payload.id: the server derives ids of this form itself: send the create with the client_temp_id that it \
                          derives from, or choose an id of another form";
-            EditOutcome::Reject(Rejection::new(ItemCode::InvalidId, error))
+            Evaluation::Reject(Rejection::new(ItemCode::InvalidId, error))
         }
         (Action::Create, None) => apply(Next::Whole(&edit.payload), payload, rules),
         (Action::Create, Some(resource)) if is_made_on_tombstone(edit, resource, author) => {
@@ -59,23 +57,23 @@ pub fn evaluate<'a>(
         // The deduplication window may contain the create: if an admin accepted it, or if it
         // restored a deleted resource.
         (Action::Create, Some(resource)) => match resource.edits.find(edit.id) {
-            Some(applied) => EditOutcome::Remembered(applied),
+            Some(applied) => Evaluation::Remembered(applied),
             None => evaluate_create(edit, resource, author),
         },
-        (_, None) => EditOutcome::NotFound,
+        (_, None) => Evaluation::NotFound,
         (_, Some(resource)) => match resource.edits.find(edit.id) {
-            Some(applied) => EditOutcome::Remembered(applied),
+            Some(applied) => Evaluation::Remembered(applied),
             None => evaluate_change(edit, resource, payload, author, rules),
         },
     }
 }
 
-fn evaluate_create<'a>(edit: &Edit, resource: &Resource, author: &Author) -> EditOutcome<'a> {
+fn evaluate_create<'a>(edit: &Edit, resource: &Resource, author: &Author) -> Evaluation<'a> {
     let creation = &resource.creation;
     let is_own = creation.author == *author;
     let same_name = is_own && creation.client_temp_id == edit.client_temp_id;
     if same_name && creation.digest == edit.digest {
-        return EditOutcome::Remembered(AppliedEdit {
+        return Evaluation::Remembered(AppliedEdit {
             id: edit.id,
             server_version: 1,
             is_merged: false,
@@ -100,7 +98,7 @@ fn evaluate_create<'a>(edit: &Edit, resource: &Resource, author: &Author) -> Edi
         )
     };
 
-    EditOutcome::Conflict(code, error)
+    Evaluation::Conflict(code, error)
 }
 
 /// Returns whether a create restores a deleted resource: its device has received the delete, or has
@@ -117,9 +115,9 @@ fn evaluate_change<'a>(
     mut payload: Option<&mut Tree<'a>>,
     author: &Author,
     rules: &ResourceType,
-) -> EditOutcome<'a> {
+) -> Evaluation<'a> {
     let next = match (edit.action, payload.as_deref_mut()) {
-        (Action::Delete, _) if resource.deleted => return EditOutcome::Unchanged { is_seen: true },
+        (Action::Delete, _) if resource.deleted => return Evaluation::Unchanged { is_seen: true },
         (Action::Delete, _) | (_, None) => Next::Same,
         (_, Some(_)) if resource.deleted => Next::Same,
         (_, Some(payload)) => Next::patched(edit, payload),
@@ -128,7 +126,7 @@ fn evaluate_change<'a>(
     if let Next::Patched(_, effect) = &next
         && !effect.has_changed
     {
-        return EditOutcome::Unchanged {
+        return Evaluation::Unchanged {
             is_seen: base(edit, resource) == resource.server_version,
         };
     }
@@ -136,11 +134,11 @@ fn evaluate_change<'a>(
     if !is_fresh(edit, resource, author) {
         let (server, client) = (resource.server_version, edit.client_version);
         let error = format!("Version mismatch: server_version={server}, client_version={client}");
-        return EditOutcome::Conflict(ItemCode::VersionMismatch, error);
+        return Evaluation::Conflict(ItemCode::VersionMismatch, error);
     }
 
     if resource.deleted {
-        return EditOutcome::Reject(Rejection::new(
+        return Evaluation::Reject(Rejection::new(
             ItemCode::ResourceDeleted,
             "the resource is deleted",
         ));
@@ -189,9 +187,9 @@ fn apply<'a>(
     next: Next<'a>,
     payload: Option<&mut Tree<'a>>,
     rules: &ResourceType,
-) -> EditOutcome<'a> {
+) -> Evaluation<'a> {
     match next.check(payload, rules) {
-        Ok(()) => EditOutcome::Apply(next),
-        Err(rejection) => EditOutcome::Reject(rejection),
+        Ok(()) => Evaluation::Apply(next),
+        Err(rejection) => Evaluation::Reject(rejection),
     }
 }

@@ -1,12 +1,11 @@
 //! Items that fail, and their effect on later items (§3.5, §3.7).
 
-use super::{
-    fold::Fold,
-    intake::{Edit, Rejection},
-};
-use crate::wire::{
-    Action,
-    push::{ItemCode, ItemResult},
+use crate::{
+    model::{
+        edit::Action,
+        result::{ItemCode, ItemResult, Rejection},
+    },
+    rules::push::{edit::Edit, fold::Fold},
 };
 
 impl Fold<'_> {

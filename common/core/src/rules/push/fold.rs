@@ -7,21 +7,26 @@ mod results;
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    decide::{ConflictsNeeded, CurrentState, Lookups, PolicyConflict},
-    evaluate::{EditOutcome, evaluate},
-    intake::{CarriedState, Edit, Group, Rejection, Sender},
-    media, response,
-};
 use crate::{
     model::{
         catalog::{Policy, ResourceType},
         conflict::{ConflictSummary, ConflictWrite, SupersededConflict},
+        edit::Action,
         json::{Fields, tree::Tree},
         resource::{Resource, ResourceKey},
+        result::ItemResult,
     },
-    rules::media::Upload,
-    wire::{Action, push::ItemResult},
+    rules::{
+        media::Upload,
+        push::{
+            decision::{ConflictsNeeded, CurrentState, Lookups, PolicyConflict},
+            edit::{Edit, Sender},
+            evaluate::{Evaluation, evaluate},
+            group::{CarriedState, Group},
+            media::{self, UnverifiedMedia},
+            response,
+        },
+    },
 };
 
 /// The state of a group while its edits are folded.
@@ -133,9 +138,9 @@ impl<'a> Fold<'a> {
     }
 
     /// Records the failure of an invalid item and returns its result.
-    pub(super) fn rejected(&mut self, response: &ItemResult) -> ItemResult {
-        self.note_failure(response.is_retryable());
-        response.clone()
+    pub(super) fn rejected(&mut self, result: &ItemResult) -> ItemResult {
+        self.note_failure(result.is_retryable());
+        result.clone()
     }
 
     /// Serializes the payload with the applied edits into the resource.
@@ -157,23 +162,23 @@ impl<'a> Fold<'a> {
     /// Evaluates an edit, applies it or passes it to its conflict or policy, and returns its
     /// result.
     pub(super) fn edit(&mut self, edit: &'a Edit) -> Result<ItemResult, ConflictsNeeded> {
-        let outcome = evaluate(
+        let evaluation = evaluate(
             edit,
             self.resource.as_ref(),
             self.payload.as_mut(),
             self.sender.author,
             self.rules,
         );
-        if let EditOutcome::Remembered(applied) = outcome {
+        if let Evaluation::Remembered(applied) = evaluation {
             return self.recorded(edit, applied);
         }
 
-        if let Some(response) = self.deferred(edit) {
-            return Ok(response);
+        if let Some(result) = self.deferred(edit) {
+            return Ok(result);
         }
 
-        let is_blocked = self.is_blocked(edit, &outcome);
-        if let EditOutcome::Unchanged { is_seen } = outcome
+        let is_blocked = self.is_blocked(edit, &evaluation);
+        if let Evaluation::Unchanged { is_seen } = evaluation
             && !is_blocked
         {
             return Ok(self.unchanged(edit, is_seen));
@@ -181,34 +186,35 @@ impl<'a> Fold<'a> {
 
         let uploads = match self.verify_media(edit) {
             Ok(uploads) => uploads,
-            Err((rejection, is_retryable)) => return Ok(self.fail(edit, rejection, is_retryable)),
+            Err(UnverifiedMedia {
+                rejection,
+                is_retryable,
+            }) => return Ok(self.fail(edit, rejection, is_retryable)),
         };
 
-        let response = match outcome {
-            EditOutcome::Conflict(code, error) => {
-                self.on_conflict(edit, code, error, is_blocked)?
-            }
+        let result = match evaluation {
+            Evaluation::Conflict(code, error) => self.on_conflict(edit, code, error, is_blocked)?,
             _ if is_blocked => self.follow_blocking(edit)?,
-            EditOutcome::NotFound => match self.join_conflict_of_create(edit)? {
-                Some(response) => response,
+            Evaluation::NotFound => match self.join_conflict_of_create(edit)? {
+                Some(result) => result,
                 None => return Ok(self.not_found(edit)),
             },
-            EditOutcome::Apply(next) => self.apply(edit, next, false)?,
-            EditOutcome::Reject(rejection) => return Ok(self.fail(edit, rejection, false)),
-            EditOutcome::Remembered(_) | EditOutcome::Unchanged { .. } => self.ok(edit),
+            Evaluation::Apply(next) => self.apply(edit, next, false)?,
+            Evaluation::Reject(rejection) => return Ok(self.fail(edit, rejection, false)),
+            Evaluation::Remembered(_) | Evaluation::Unchanged { .. } => self.ok(edit),
         };
 
         self.uploads.extend(uploads);
-        Ok(response)
+        Ok(result)
     }
 
-    /// Returns whether the edit, evaluated as `outcome`, follows an earlier item of the batch into
-    /// its conflict.
-    fn is_blocked(&self, edit: &Edit, outcome: &EditOutcome<'_>) -> bool {
-        match outcome {
+    /// Returns whether the edit with this evaluation follows an earlier item of the batch into its
+    /// conflict.
+    fn is_blocked(&self, edit: &Edit, evaluation: &Evaluation<'_>) -> bool {
+        match evaluation {
             // The edit may revert a change that is part of the conflict, so it joins the conflict
             // to take effect after an admin accepts it.
-            EditOutcome::Unchanged { .. } => {
+            Evaluation::Unchanged { .. } => {
                 self.carried.batch_conflict.is_some() && edit.action != Action::Create
             }
             _ => self.blocking(edit).is_some(),
@@ -216,8 +222,8 @@ impl<'a> Fold<'a> {
     }
 
     /// Verifies the media keys of an edit that is applied or stored in a conflict, and returns the
-    /// uploads that it adds. The flag of an error is true if the unchanged item may succeed later.
-    fn verify_media(&mut self, edit: &Edit) -> Result<Vec<Upload>, (Rejection, bool)> {
+    /// uploads that it adds.
+    fn verify_media(&mut self, edit: &Edit) -> Result<Vec<Upload>, UnverifiedMedia> {
         let current_fields = match &mut self.payload {
             Some(payload) if !edit.media.is_empty() => payload.pick(&self.rules.media),
             _ => Fields::new(),

@@ -3,10 +3,12 @@
 
 use std::collections::HashSet;
 
-use super::decide::Decision;
 use crate::{
-    model::limits::OPEN_CONFLICTS_MAX,
-    wire::push::{ItemCode, ItemResult, Status},
+    model::{
+        limits::OPEN_CONFLICTS_MAX,
+        result::{ItemCode, ItemResult, Status},
+    },
+    rules::push::decision::Decision,
 };
 
 impl Decision {

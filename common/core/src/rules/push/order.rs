@@ -6,15 +6,20 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::intake::{Edit, Group, Item, Sender};
 use crate::{
     model::{
         catalog::ResourceType,
+        edit::Action,
         json,
         resource::{Resource, ResourceKey},
     },
-    rules::unique::{self, UniqueKey},
-    wire::Action,
+    rules::{
+        push::{
+            edit::{Edit, Sender},
+            group::{Group, Item},
+        },
+        unique::{self, UniqueKey},
+    },
 };
 
 /// Splits groups into a first list that may be decided now, side by side, and a second list that

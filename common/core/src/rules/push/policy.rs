@@ -2,15 +2,15 @@
 //! resource, unless the catalog leaves it to an admin. A policy applies an edit only if the edit
 //! was certainly not applied before.
 
-use super::{content::Next, intake::Edit};
 use crate::{
     model::{
         catalog::{Policy, ResourceType},
+        edit::Action,
         json::tree::Tree,
         principal::Author,
         resource::Resource,
     },
-    wire::Action,
+    rules::push::{content::Next, edit::Edit},
 };
 
 /// The decision of a policy about an edit that conflicts.

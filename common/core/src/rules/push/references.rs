@@ -6,7 +6,6 @@ mod resolve;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::intake::{Group, Sender};
 use crate::{
     model::{
         catalog::{Catalog, ResourceType},
@@ -15,53 +14,15 @@ use crate::{
         json::Fields,
         limits::is_name,
         resource::ResourceKey,
+        result::{ItemResult, Status},
     },
-    wire::push::{ItemResult, Status},
+    rules::push::{
+        edit::{Create, Reference, Sender, TempId},
+        group::Group,
+    },
 };
 
 pub use resolve::replace;
-
-/// A field whose text may be a temp id.
-#[derive(Debug, Clone)]
-pub struct Reference {
-    /// The name of the field in the payload.
-    pub field: String,
-    /// The temp id that the text of the field may be.
-    pub temp_id: TempId,
-    /// Indexes of the creates with this temp id that come before the item. There may be several,
-    /// because a later create may correct an earlier one.
-    pub before: Vec<usize>,
-    /// Indexes of the creates with this temp id that come after the item. Empty if any comes before
-    /// it.
-    pub after: Vec<usize>,
-    /// The keys under which a create of an earlier batch may have created its resource; the first
-    /// that exists is used. Empty if a valid create before the item has the temp id, because that
-    /// create finds the resource.
-    pub earlier: Vec<ResourceKey>,
-}
-
-/// A device's name for a resource whose id it does not know yet.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TempId {
-    /// The type of the named resource.
-    pub resource_type: String,
-    /// The `client_temp_id` of the create, 1 to 256 bytes.
-    pub name: String,
-}
-
-/// A create of the batch that other items may refer to by its temp id.
-#[derive(Debug, Clone)]
-pub struct Create {
-    /// The temp id that the create defines.
-    pub temp_id: TempId,
-    /// The index of the item in the batch.
-    pub index: usize,
-    /// Whether the create is a valid edit that can be decided.
-    pub(super) is_sound: bool,
-    /// Whether the create requests an explicit id. Later batches cannot refer to it by its temp id
-    /// then.
-    pub(super) is_named: bool,
-}
 
 /// Returns the references in the `fields` of the item at `index`, whose type is `rules` and whose
 /// channel is `channel`.

@@ -3,19 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
-
-use crate::{
-    model::{
-        conflict::Resolution,
-        limits::{RESPONSE_BYTES_MAX, escaped_bytes},
-        receipts::WrittenVersion,
-        resource::{Resource, ResourceKey},
-    },
-    wire::{
-        push::{ItemResult, Status},
-        token::Token,
-    },
+use crate::model::{
+    limits::{RESPONSE_BYTES_MAX, escaped_bytes},
+    receipts::WrittenVersion,
+    resolution::Resolution,
+    resource::{Resource, ResourceKey},
+    result::{ItemResult, Status},
 };
 
 /// Bytes reserved for the parts of a response other than payloads.
@@ -120,34 +113,6 @@ fn omit_content(result: &mut ItemResult) {
 
 fn version(resource: Option<&Resource>) -> Option<u64> {
     resource.map(|resource| resource.server_version)
-}
-
-/// Returns the token from which a device may pull after a push. This is the device's own token,
-/// because a newer one would skip changes that others made in between. A missing or unknown token
-/// is replaced by the empty one, which begins with snapshots and skips nothing either.
-pub fn sync_token(client_sync_token: Option<&str>) -> String {
-    client_sync_token
-        .filter(|token| Token::decode(token).is_ok())
-        .map_or_else(|| Token::default().encode(), ToOwned::to_owned)
-}
-
-/// Returns the token of [`sync_token`] with receipts (§4.6) for the `delivered_versions` versions,
-/// which this response delivers at `responded_at`. A device that stores the token together with the
-/// results does not need to receive its own changes again. A push never advances positions.
-pub fn sync_token_with(
-    client_sync_token: Option<&str>,
-    delivered_versions: impl IntoIterator<Item = WrittenVersion>,
-    responded_at: DateTime<Utc>,
-) -> String {
-    let (token, mut receipts) = client_sync_token
-        .and_then(|text| Token::decode_with(text).ok())
-        .unwrap_or_default();
-
-    delivered_versions
-        .into_iter()
-        .for_each(|made| receipts.add(made, responded_at));
-
-    token.encode_with(&receipts)
 }
 
 /// Returns the versions that these results deliver to the device: for each resource the highest

@@ -1,20 +1,15 @@
 //! The content of a resource after its conflict is resolved.
 
-use super::{ResolveChoice, request::payload_digest};
-use crate::{
-    model::{
-        conflict::{Conflict, ConflictEdit},
-        json::{
-            Json,
-            tree::{Patch, Tree},
-        },
-        principal::Author,
-        resource::Resource,
+use crate::model::{
+    conflict::{Conflict, ConflictEdit},
+    edit::Action,
+    json::{
+        Json, payload_digest,
+        tree::{Patch, Tree},
     },
-    wire::{
-        Action,
-        problem::{Problem, ProblemCode},
-    },
+    principal::Author,
+    resolve::{ResolveChoice, ResolveRejection},
+    resource::Resource,
 };
 
 /// The content of a resource.
@@ -28,20 +23,20 @@ pub(super) struct ResolvedContent {
 }
 
 impl ResolvedContent {
-    /// Returns the content that `response` results in; `None` if there is no resource and none is
+    /// Returns the content that `choice` results in; `None` if there is no resource and none is
     /// created.
     pub(super) fn decided(
         conflict: &Conflict,
         current: Option<&Resource>,
-        response: &ResolveChoice,
-    ) -> Result<Option<Self>, Problem> {
+        choice: &ResolveChoice,
+    ) -> Result<Option<Self>, ResolveRejection> {
         let stored = current.map(|resource| Self {
             payload: resource.payload.clone(),
             deleted: resource.deleted,
             is_merged: false,
         });
 
-        match response {
+        match choice {
             ResolveChoice::AcceptServer => Ok(stored),
             ResolveChoice::ManualMerge { payload, .. } => Ok(Some(Self {
                 payload: payload.clone(),
@@ -56,7 +51,7 @@ impl ResolvedContent {
     fn applied<'e>(
         edits: impl Iterator<Item = &'e ConflictEdit>,
         stored: Option<Self>,
-    ) -> Result<Option<Self>, Problem> {
+    ) -> Result<Option<Self>, ResolveRejection> {
         let edits: Vec<&ConflictEdit> = edits.collect();
         if edits.is_empty() {
             return Ok(stored);
@@ -72,9 +67,7 @@ impl ResolvedContent {
                 (Action::Update, Some(payload)) => payload.apply(&Patch::read(&edit.payload)),
                 (Action::Delete, Some(_)) => (),
                 (Action::Update | Action::Delete, None) => {
-                    let detail = "the resource to which the edit applies no longer exists: resolve the conflict with manual_merge or \
-                                  accept_server";
-                    return Err(Problem::new(ProblemCode::Unprocessable, detail));
+                    return Err(ResolveRejection::NoResource);
                 }
             }
             deleted = edit.action == Action::Delete;

@@ -7,22 +7,20 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use super::ResolvePlan;
 use crate::{
     model::{
         catalog::ResourceType,
-        conflict::{Conflict, Resolution},
+        conflict::Conflict,
         json::{self, Fields, Json, is_same},
         limits::MEDIA_KEYS_MAX,
+        resolution::Resolution,
+        resolve::{MediaRejection, ResolveRejection},
         resource::Resource,
     },
     rules::{
         media::MediaKey,
         push::media::{MediaReference, keys_in},
-    },
-    wire::{
-        problem::{Problem, ProblemCode},
-        push::ItemCode,
+        resolve::ResolvePlan,
     },
 };
 
@@ -40,14 +38,14 @@ impl NewMedia {
     /// resource holds now, or held when an edit of the conflict was last rejected, are not new.
     ///
     /// # Errors
-    /// Returns an `unprocessable` problem if a value is neither a media key nor a list of them, or
+    /// Returns [`ResolveRejection::Media`] if a value is neither a media key nor a list of them, or
     /// if the payload names more keys than allowed.
     pub fn of(
         plan: &ResolvePlan,
         conflict: &Conflict,
         current: Option<&Resource>,
         rules: Option<&ResourceType>,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, ResolveRejection> {
         let resolution = plan.outcome.resolution;
 
         let mut new = Self {
@@ -76,33 +74,31 @@ impl NewMedia {
             else {
                 continue;
             };
-            let keys = new.keys_of(field, value)?;
+            let keys =
+                keys_in(value).ok_or_else(|| new.rejection(field, MediaRejection::Malformed))?;
             count += keys.len();
             if count > MEDIA_KEYS_MAX {
-                let detail = format!("a payload names at most {MEDIA_KEYS_MAX} media keys");
-                return Err(new.problem(field, ItemCode::TooManyMedia, &detail));
+                return Err(new.rejection(field, MediaRejection::TooMany));
             }
             let keys = keys.into_iter().filter(|key| !held_keys.contains(key));
-            new.references
-                .extend(keys.map(|key| (field.clone(), (conflict.resource.clone(), key))));
+            new.references.extend(keys.map(|media_key| {
+                let resource = conflict.resource.clone();
+                let reference = MediaReference {
+                    resource,
+                    media_key,
+                };
+                (field.clone(), reference)
+            }));
         }
 
         Ok(new)
-    }
-
-    /// Returns the keys in the value of a media field.
-    fn keys_of(&self, field: &str, value: &RawValue) -> Result<Vec<String>, Problem> {
-        keys_in(value).ok_or_else(|| {
-            let detail = "must be a media key or a list of them";
-            self.problem(field, ItemCode::InvalidMediaKey, detail)
-        })
     }
 
     /// Returns the references to load. Texts that are not media keys are left out.
     pub fn references_to_load(&self) -> Vec<MediaReference> {
         let references = self.references.iter().map(|(_, reference)| reference);
         references
-            .filter(|(_, key)| MediaKey::parse(key).is_some())
+            .filter(|reference| MediaKey::parse(&reference.media_key).is_some())
             .cloned()
             .collect()
     }
@@ -110,37 +106,26 @@ impl NewMedia {
     /// Checks that each key is among those `verified_before` as verified for the resource.
     ///
     /// # Errors
-    /// Returns an `unprocessable` problem that names the field and the first unverified key.
-    pub fn check(&self, verified_before: &HashSet<MediaReference>) -> Result<(), Problem> {
+    /// Returns [`ResolveRejection::Media`] with the field and the first unverified key.
+    pub fn check(&self, verified_before: &HashSet<MediaReference>) -> Result<(), ResolveRejection> {
         match self
             .references
             .iter()
             .find(|(_, reference)| !verified_before.contains(reference))
         {
             None => Ok(()),
-            Some((field, (_, key))) => {
-                let detail = format!(
-                    "the upload of {key:?} was not verified for this resource: leave it out, or have its device push it"
-                );
-                Err(self.problem(field, ItemCode::InvalidMediaKey, &detail))
+            Some((field, MediaReference { media_key, .. })) => {
+                Err(self.rejection(field, MediaRejection::Unverified(media_key.clone())))
             }
         }
     }
 
-    fn problem(&self, field: &str, reason: ItemCode, detail: &str) -> Problem {
-        // Only a manual merge has a payload to which the path can refer.
-        let (path, place) = match self.resolution {
-            Resolution::ManualMerge => (format!("payload.{field}"), format!("payload.{field}")),
-            _ => (
-                "resolution".to_owned(),
-                format!("{field} of the conflict's edits"),
-            ),
-        };
-        let problem = Problem::new(ProblemCode::Unprocessable, format!("{place}: {detail}"));
-        problem
-            .at(&path)
-            .with("reason", &reason)
-            .with("field", &field)
+    fn rejection(&self, field: &str, reason: MediaRejection) -> ResolveRejection {
+        ResolveRejection::Media {
+            resolution: self.resolution,
+            field: field.to_owned(),
+            reason,
+        }
     }
 }
 

@@ -2,20 +2,22 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    ResolveChoice, ResolveCommand, Resolver,
-    content::{ResolvedContent, edits_to_apply},
-    request::payload_digest,
-};
 use crate::{
     model::{
         catalog::Policy,
-        conflict::{Conflict, ConflictResolution},
+        conflict::Conflict,
+        edit::Action,
         field_versions::changed_fields,
+        json::payload_digest,
         principal::Author,
+        resolution::ConflictResolution,
+        resolve::{ResolveChoice, ResolveCommand},
         resource::{AppliedEdit, Creation, Resource, Run},
     },
-    wire::Action,
+    rules::resolve::{
+        Resolver,
+        content::{ResolvedContent, edits_to_apply},
+    },
 };
 
 /// Returns the row with `content` as the next version. Its author is the resolver, so that every
@@ -46,7 +48,7 @@ pub(super) fn stored(
     resource.deleted = deleted;
     resource.changed_at = now;
 
-    if matches!(command.response, ResolveChoice::AcceptClient) {
+    if matches!(command.choice, ResolveChoice::AcceptClient) {
         note_applied(&mut resource, conflict, current, policy);
     }
 
@@ -56,7 +58,7 @@ pub(super) fn stored(
         resource.note_fields(policy, current.deleted, changed, &author, 0);
     }
 
-    let resolution = command.response.resolution();
+    let resolution = command.choice.resolution();
     resource.note_resolution(ConflictResolution {
         id: conflict.id.clone(),
         resolution,

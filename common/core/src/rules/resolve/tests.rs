@@ -8,15 +8,15 @@ mod rejected;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::{
-    model::{
-        channel::Channel,
-        conflict::{ConflictEdit, ConflictResolution, ConflictSlot},
-        json::Json,
-        principal::Author,
-        resource::{Creation, EditId, ResourceKey, Run},
-    },
-    wire::{Action, push::ItemCode, resolve::ResolveRequest},
+use crate::model::{
+    channel::Channel,
+    conflict::{ConflictEdit, ConflictSlot},
+    edit::Action,
+    json::Json,
+    principal::Author,
+    resolution::{ConflictResolution, Resolution},
+    resource::{Creation, EditId, ResourceKey, Run},
+    result::ItemCode,
 };
 
 const CATALOG: &str = "
@@ -110,22 +110,23 @@ fn resolved(number: u64) -> ConflictResolution {
     }
 }
 
-fn command(resolution: Resolution, payload: Option<&str>) -> ResolveCommand {
-    let payload = payload.map(raw);
-    let request = ResolveRequest {
-        resolution,
-        payload,
+fn command(choice: ResolveChoice) -> ResolveCommand {
+    ResolveCommand {
+        choice,
         expected_server_version: None,
         note: Some("because".into()),
-    };
-    ResolveCommand::read(request).expect("a request that reads")
+    }
+}
+
+fn merge(payload: &str) -> ResolveCommand {
+    command(ResolveChoice::manual_merge(raw(payload)))
 }
 
 fn try_decide(
     conflict: &Conflict,
     current: Option<&Resource>,
     command: &ResolveCommand,
-) -> Result<ResolveOutcome, Problem> {
+) -> Result<ResolveOutcome, ResolveRejection> {
     let catalog = Catalog::parse(CATALOG).expect("catalog");
     let resolver = Resolver {
         tenant: "acme",
@@ -148,7 +149,7 @@ fn planned(
     current: Option<&Resource>,
     command: &ResolveCommand,
 ) -> ResolvePlan {
-    match try_decide(conflict, current, command).expect("no problem") {
+    match try_decide(conflict, current, command).expect("no rejection") {
         ResolveOutcome::Resolve(plan) => *plan,
         ResolveOutcome::Before(outcome) => panic!("already resolved: {outcome:?}"),
     }

@@ -6,16 +6,17 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::segment::{Entry, Segment, cut};
 use crate::{
     model::{
+        edit::Action,
         json::Json,
         limits::CLOCK_SKEW_SECONDS_MAX,
         position::{Position, Sequence},
         principal::Author,
+        resolution::ChangeResolution,
         resource::ResourceKey,
     },
-    wire::{Action, pull::ChangeResolution},
+    rules::sequence::segment::{Entry, Segment, cut},
 };
 
 /// The head of a channel's log.
@@ -96,8 +97,10 @@ pub struct Record {
 }
 
 impl Record {
-    fn is_same_change(&self, other: &Self) -> bool {
-        self.key == other.key && self.server_version == other.server_version
+    /// Returns the order of the record: by stream and number, then by the change. Copies of a
+    /// record are equal.
+    fn order(&self) -> (&str, Sequence, &ResourceKey, u64) {
+        (&self.stream, self.sequence, &self.key, self.server_version)
     }
 
     fn matches_entry(&self, entry: &Entry) -> bool {
@@ -128,12 +131,12 @@ pub struct ClassifiedRecords {
     streams: HashMap<u32, String>,
 }
 
-/// Classifies a channel's records. Adjacent copies of a record are counted once.
+/// Classifies a channel's records. Copies of a record are counted once.
 pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedRecords {
-    records.sort_by(|one, other| (&one.stream, one.sequence).cmp(&(&other.stream, other.sequence)));
-    records.dedup_by(|one, other| {
-        one.stream == other.stream && one.sequence == other.sequence && one.is_same_change(other)
-    });
+    // Two shards may assign one number to two changes, so the order by number alone does not make
+    // the copies of a record adjacent.
+    records.sort_by(|one, other| one.order().cmp(&other.order()));
+    records.dedup_by(|one, other| one.order() == other.order());
 
     let start = log_end(head);
     let mut epoch = start.epoch;
@@ -276,5 +279,43 @@ fn entry(position: Position, record: Record) -> Entry {
         echo_to_author: record.echo_to_author,
         resolved_conflicts: record.resolved_conflicts,
         payload: record.payload,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::channel::Channel;
+
+    /// Returns a record of the resource `id`, all with the same sequence number.
+    fn record(id: &str) -> Record {
+        Record {
+            stream: "2026-01-01".into(),
+            sequence: Sequence::parse("7").expect("a sequence number"),
+            key: ResourceKey {
+                channel: Channel::Tenant,
+                resource_type: "meter".into(),
+                id: id.into(),
+            },
+            action: Action::Delete,
+            server_version: 2,
+            changed_at: DateTime::UNIX_EPOCH,
+            author: Author::device("ana", "phone"),
+            echo_to_author: false,
+            resolved_conflicts: Vec::new(),
+            payload: None,
+        }
+    }
+
+    #[test]
+    fn copies_with_a_shared_number_are_dropped() {
+        let classified = classify(None, vec![record("a"), record("b"), record("a")]);
+
+        let ids: Vec<&str> = classified
+            .new
+            .iter()
+            .map(|above| above.record.key.id.as_str())
+            .collect();
+        assert_eq!(ids, ["a", "b"]);
     }
 }

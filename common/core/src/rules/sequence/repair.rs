@@ -10,61 +10,20 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{
-    plan::{Head, LogStep, log_end},
-    segment::{Entry, Segment, cut},
-};
 use crate::{
     model::{
-        conflict::ConflictResolution,
-        limits::{CLOCK_SKEW_SECONDS_MAX, REPAIR_AGE_SECONDS_MIN},
+        edit::Action,
+        limits::CLOCK_SKEW_SECONDS_MAX,
         position::Position,
+        repair::ResourceVersion,
+        resolution::ConflictResolution,
         resource::{Resource, ResourceKey},
     },
-    wire::Action,
+    rules::sequence::{
+        plan::{Head, LogStep, log_end},
+        segment::{Entry, Segment, cut},
+    },
 };
-
-/// The version of a resource, for comparison with the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResourceVersion {
-    /// The resource that has the version.
-    pub key: ResourceKey,
-    /// The version in the row of the resource.
-    pub server_version: u64,
-    /// The time at which that version was made.
-    pub changed_at: DateTime<Utc>,
-}
-
-/// The period of the changes that are compared: neither so old that the log has expired them, nor
-/// so young that they may still be on their way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period {
-    /// The start of the period, inclusive.
-    pub from: DateTime<Utc>,
-    /// The end of the period, inclusive.
-    pub until: DateTime<Utc>,
-}
-
-impl Period {
-    /// Returns the period of a log that keeps changes for `retention`: all that it must contain.
-    /// `since` replaces the start. If it is before the retention, expired changes cannot be
-    /// distinguished from missed ones and count as missing: delivering them again is harmless.
-    pub fn of_log(since: Option<DateTime<Utc>>, retention: Duration, now: DateTime<Utc>) -> Self {
-        let from = since.unwrap_or_else(|| now - retention);
-        Self {
-            from,
-            until: now - Duration::seconds(REPAIR_AGE_SECONDS_MIN),
-        }
-    }
-}
-
-impl Period {
-    /// The period of all changes.
-    pub const EVER: Self = Self {
-        from: DateTime::<Utc>::MIN_UTC,
-        until: DateTime::<Utc>::MAX_UTC,
-    };
-}
 
 #[derive(Debug)]
 struct ChannelComparison {

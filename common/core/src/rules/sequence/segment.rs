@@ -1,18 +1,14 @@
 //! Segments: consecutive changes, stored as one row of the log and linked to the previous segment.
 
-mod stored;
-
 use chrono::{DateTime, Utc};
 
-use crate::model::position::Position;
-use crate::{
-    model::{
-        json::Json,
-        limits::{SEGMENT_BYTES_MAX, SEGMENT_CHANGES_MAX},
-        pack,
-        principal::Author,
-    },
-    wire::{Action, pull::ChangeResolution},
+use crate::model::{
+    edit::Action,
+    json::Json,
+    limits::{SEGMENT_BYTES_MAX, SEGMENT_CHANGES_MAX},
+    position::Position,
+    principal::Author,
+    resolution::ChangeResolution,
 };
 
 /// A change in the log.
@@ -53,39 +49,10 @@ pub struct Segment {
     pub entries: Vec<Entry>,
 }
 
-/// The error for stored entries that cannot be decoded: the row is corrupt.
-#[derive(Debug, thiserror::Error)]
-pub enum SegmentError {
-    /// The entries cannot be decompressed.
-    #[error(transparent)]
-    Unpack(#[from] pack::UnpackError),
-    /// The decompressed text is not a list of entries.
-    #[error("segment entries: {0}")]
-    Entries(#[from] serde_json::Error),
-    /// The entries omit members that no previous entry has, or there are too many of them.
-    #[error("segment entries omit members that no previous entry has, or are too many")]
-    Difference,
-}
-
 impl Segment {
     /// Returns an upper bound of the bytes of the entries before compression.
     pub fn bytes(&self) -> usize {
         self.entries.iter().map(stored_bytes).sum()
-    }
-
-    /// Returns the entries in their compressed, stored form.
-    pub fn packed_entries(&self) -> Vec<u8> {
-        let entries = serde_json::to_vec(&stored::differences(&self.entries)).unwrap_or_default(); // text keys and JSON texts always serialize
-        pack::pack(&entries)
-    }
-
-    /// Decodes stored entries.
-    ///
-    /// # Errors
-    /// Returns a [`SegmentError`] if the row is corrupt.
-    pub fn unpack_entries(packed: &[u8]) -> Result<Vec<Entry>, SegmentError> {
-        let text = pack::unpack(packed, 2 * SEGMENT_BYTES_MAX)?;
-        stored::entries(serde_json::from_slice(&text)?).ok_or(SegmentError::Difference)
     }
 }
 
@@ -177,11 +144,6 @@ mod tests {
             segments.iter().all(|segment| segment.prev < segment.last),
             "two changes with the same number share a segment"
         );
-
-        for segment in segments {
-            let read = Segment::unpack_entries(&segment.packed_entries()).expect("stored entries");
-            assert_eq!(read.len(), segment.entries.len());
-        }
     }
 
     #[test]

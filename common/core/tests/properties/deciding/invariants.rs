@@ -2,9 +2,9 @@
 //! its device has seen, and a replay changes nothing.
 
 use proptest::prelude::*;
-use tidemark_core::{
-    model::catalog::Policy,
-    wire::push::{ItemResult, Status},
+use tidemark_core::model::{
+    catalog::Policy,
+    result::{ItemResult, Status},
 };
 
 use super::model::{EditModel, ModelConflict, ModelEdit};

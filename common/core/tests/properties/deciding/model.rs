@@ -10,18 +10,20 @@ use tidemark_core::{
     model::{
         catalog::{Catalog, Policy},
         conflict::{ConflictStatus, ConflictSummary, ConflictWrite},
+        edit::Action,
         json::Json,
         principal::{Author, Principal},
+        result::{ItemResult, Status},
     },
     rules::push::{
-        decide::{CurrentState, Decision, Lookups, decide},
-        intake::{self, Group, Sender},
+        decide::decide,
+        decision::{CurrentState, Decision, Lookups},
+        edit::Sender,
+        group::Group,
+        intake,
         media::MediaVerification,
     },
-    wire::{
-        Action,
-        push::{ItemResult, Status},
-    },
+    wire::push::read_item,
 };
 
 use super::{DEVICES, EditStep};
@@ -327,9 +329,9 @@ impl EditModel {
 
     /// Returns the group of a batch, which concerns one resource.
     pub(super) fn group(&self, device: usize, batch: &[ModelEdit]) -> Group {
-        let items: Vec<Json> = batch.iter().map(|sent| sent.item.clone()).collect();
+        let items = batch.iter().map(|sent| read_item(&sent.item));
         self.as_sender(device, |sender| {
-            intake::read(&items, sender).groups.remove(0)
+            intake::read(items, sender).groups.remove(0)
         })
     }
 

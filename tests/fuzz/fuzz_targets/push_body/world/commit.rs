@@ -3,13 +3,10 @@
 use tidemark_core::{
     model::{
         conflict::{ConflictStatus, ConflictSummary, ConflictWrite},
+        edit::Action,
         json,
     },
-    rules::push::{
-        decide::Decision,
-        intake::{Group, Sender},
-    },
-    wire::Action,
+    rules::push::{decision::Decision, edit::Sender, group::Group},
 };
 
 use super::World;

@@ -3,16 +3,16 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use super::Fold;
 use crate::{
     model::{
         catalog::Policy,
+        edit::Action,
         field_versions::changed_fields,
         json::tree::Tree,
         resource::{AppliedEdit, Creation, Resource, Run},
+        result::ItemResult,
     },
-    rules::push::{content::Next, decide::ConflictsNeeded, intake::Edit},
-    wire::{Action, push::ItemResult},
+    rules::push::{content::Next, decision::ConflictsNeeded, edit::Edit, fold::Fold},
 };
 
 impl<'a> Fold<'a> {

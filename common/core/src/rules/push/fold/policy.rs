@@ -1,16 +1,19 @@
 //! Edits that were not made on the current state of the resource: they go to the policy of their
 //! type, or into the conflict of an earlier item of the batch.
 
-use super::Fold;
 use crate::{
-    model::{catalog::Policy, conflict::Resolution},
+    model::{
+        catalog::Policy,
+        resolution::Resolution,
+        result::{ItemCode, ItemResult},
+    },
     rules::push::{
         content::Next,
-        decide::ConflictsNeeded,
-        intake::Edit,
+        decision::ConflictsNeeded,
+        edit::Edit,
+        fold::Fold,
         policy::{PolicyDecision, rule},
     },
-    wire::push::{ItemCode, ItemResult},
 };
 
 impl<'a> Fold<'a> {

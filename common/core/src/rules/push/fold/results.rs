@@ -1,11 +1,12 @@
 //! The results of edits that are applied or change nothing, and the server's payload that a result
 //! includes.
 
-use super::Fold;
 use crate::{
-    model::{catalog::Policy, json::tree::Tree, limits::escaped_bytes, resource::AppliedEdit},
-    rules::push::{decide::ConflictsNeeded, intake::Edit},
-    wire::{Action, push::ItemResult},
+    model::{
+        catalog::Policy, edit::Action, json::tree::Tree, limits::escaped_bytes,
+        resource::AppliedEdit, result::ItemResult,
+    },
+    rules::push::{decision::ConflictsNeeded, edit::Edit, fold::Fold},
 };
 
 impl Fold<'_> {
@@ -24,7 +25,7 @@ impl Fold<'_> {
     }
 
     /// Adds the server's payload to a result, or sets `server_payload_omitted` if it does not fit.
-    pub(in crate::rules::push) fn include_server_payload(&mut self, response: &mut ItemResult) {
+    pub(in crate::rules::push) fn include_server_payload(&mut self, result: &mut ItemResult) {
         let Some(bytes) = self.payload.as_ref().map(Tree::bytes) else {
             return;
         };
@@ -45,7 +46,7 @@ impl Fold<'_> {
                     .checked_sub(escaped_bytes(payload.get()))
             });
             if let (Some(left), Some(payload)) = (left, payload) {
-                response.server_payload = Some(payload.clone());
+                result.server_payload = Some(payload.clone());
                 self.response_bytes_left = left;
                 return;
             }
@@ -53,7 +54,7 @@ impl Fold<'_> {
             self.response_bytes_left = self.response_bytes_left.min(bytes.saturating_sub(1));
         }
 
-        response.server_payload_omitted = true;
+        result.server_payload_omitted = true;
     }
 
     /// Returns the original result of a repeated edit. If a policy stored something other than what
@@ -69,7 +70,7 @@ impl Fold<'_> {
             self.carried.recorded += 1;
         }
 
-        let mut response = ItemResult {
+        let mut result = ItemResult {
             server_version: Some(applied.server_version),
             merged: applied.is_merged,
             ..self.ok(edit)
@@ -80,7 +81,7 @@ impl Fold<'_> {
             let resolved_conflict = known_conflicts
                 .iter()
                 .find(|conflict| conflict.resolution.is_some() && conflict.contains(edit.id));
-            (response.conflict_id, response.resolution) = (
+            (result.conflict_id, result.resolution) = (
                 resolved_conflict.map(|it| it.id.clone()),
                 resolved_conflict.and_then(|it| it.resolution),
             );
@@ -89,12 +90,12 @@ impl Fold<'_> {
         if let Some(resource) = self
             .resource
             .as_ref()
-            .filter(|_| response.merged || response.conflict_id.is_some())
+            .filter(|_| result.merged || result.conflict_id.is_some())
         {
             let is_current = resource.server_version == applied.server_version;
-            response.server_payload_omitted = !is_current;
+            result.server_payload_omitted = !is_current;
             if is_current {
-                self.include_server_payload(&mut response);
+                self.include_server_payload(&mut result);
             }
         }
         // A snapshot does not contain deletes. A device that pulled a snapshot before it repeats
@@ -102,19 +103,19 @@ impl Fold<'_> {
         let is_gone = self.resource.as_ref().is_some_and(|resource| {
             resource.deleted && resource.server_version > applied.server_version
         });
-        response.server_payload_omitted |= is_gone;
+        result.server_payload_omitted |= is_gone;
 
-        Ok(response)
+        Ok(result)
     }
 
     pub(super) fn unchanged(&mut self, edit: &Edit, is_seen: bool) -> ItemResult {
         self.record_edit(edit, false); // kept only if the row is written for another edit
         // The device cannot have the payload of a version that it has not received, so the result
         // includes it.
-        let mut response = self.ok(edit);
+        let mut result = self.ok(edit);
         if !is_seen {
-            self.include_server_payload(&mut response);
+            self.include_server_payload(&mut result);
         }
-        response
+        result
     }
 }

@@ -1,14 +1,15 @@
 //! The links of an edit, which depend on its resource and on the creates of the batch: references,
 //! media keys, and whether a create requests an id that is reserved for derivation.
 
-use super::{Edit, Rejection, Sender};
 use crate::{
-    model::{catalog::ResourceType, ids, json::Fields, resource::ResourceKey},
-    rules::push::{
-        media,
-        references::{self, Create},
+    model::{
+        catalog::ResourceType, edit::Action, ids, json::Fields, resource::ResourceKey,
+        result::Rejection,
     },
-    wire::Action,
+    rules::push::{
+        edit::{Create, Edit, Sender},
+        media, references,
+    },
 };
 
 impl Edit {

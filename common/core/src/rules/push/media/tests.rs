@@ -5,10 +5,14 @@ use super::*;
 use crate::{
     model::{
         catalog::Catalog,
-        json::Json,
+        edit::{Action, SentEdit, SentItem},
+        json,
         principal::{Author, Principal},
     },
-    rules::push::intake,
+    rules::{
+        media::{Keyring, MediaKey},
+        push::{edit::Sender, intake},
+    },
 };
 
 const BOARD: &str = "[board]\nchannel = 'tenant'\nid_prefix = 'b'\nmedia = ['media', 'cover']";
@@ -47,19 +51,32 @@ fn forged_key(number: u128) -> String {
     .to_string()
 }
 
-fn item(action: &str, id: &str, media: &[String]) -> Json {
-    let item = json!({"resource_type": "board", "action": action, "client_version": 1, "payload": {"id": id, "media": media}});
-    RawValue::from_string(item.to_string()).expect("JSON")
+fn item(action: Action, id: &str, media: &[String]) -> SentItem {
+    let payload = json!({"id": id, "media": media}).to_string();
+    let payload = RawValue::from_string(payload).expect("JSON");
+    SentItem {
+        client_temp_id: None,
+        resource_type: Some("board".into()),
+        channel: None,
+        is_create: action == Action::Create,
+        fields: json::fields(&payload),
+        payload: Some(payload),
+        edit: Ok(SentEdit {
+            action,
+            client_version: 1,
+            base_version: None,
+        }),
+    }
 }
 
 /// Returns the references to load and the keys to look up for a batch of Ana's, if no upload was
 /// verified before.
-fn lookups(items: &[Json], accepts_old: bool) -> (Vec<MediaReference>, Vec<String>) {
+fn lookups(items: Vec<SentItem>, accepts_old: bool) -> (Vec<MediaReference>, Vec<String>) {
     let (searched, references) = planned(items, accepts_old);
     (searched, references.objects_to_head(HashSet::new()).0)
 }
 
-fn planned(items: &[Json], accepts_old: bool) -> (Vec<MediaReference>, MediaReferences) {
+fn planned(items: Vec<SentItem>, accepts_old: bool) -> (Vec<MediaReference>, MediaReferences) {
     let catalog = Catalog::parse(BOARD).expect("a catalog");
     let principal = Principal {
         tenant: "acme".into(),
@@ -88,20 +105,24 @@ fn planned(items: &[Json], accepts_old: bool) -> (Vec<MediaReference>, MediaRefe
 
 #[test]
 fn forged_keys_are_not_looked_up() {
-    let items: Vec<Json> = (0..50_u128)
+    let items: Vec<SentItem> = (0..50_u128)
         .map(|item_number| {
             let forged: Vec<String> = (0..50)
                 .map(|number| forged_key(item_number * 50 + number))
                 .collect();
-            item("update", &format!("b{item_number}"), &forged)
+            item(Action::Update, &format!("b{item_number}"), &forged)
         })
         .collect();
 
-    assert_eq!(lookups(&items, true), (vec![], vec![]));
+    assert_eq!(lookups(items, true), (vec![], vec![]));
     // An authentic key in an item with a forged key is not looked up either.
     assert_eq!(
         lookups(
-            &[item("create", "b", &[key_of("ana", 1), forged_key(1)])],
+            vec![item(
+                Action::Create,
+                "b",
+                &[key_of("ana", 1), forged_key(1)]
+            )],
             true
         ),
         (vec![], vec![])
@@ -110,25 +131,25 @@ fn forged_keys_are_not_looked_up() {
 
 #[test]
 fn shared_key_is_looked_up_once() {
-    let items: Vec<Json> = (0..50)
-        .map(|number| item("create", &format!("b{number}"), &[key_of("ana", 1)]))
+    let items: Vec<SentItem> = (0..50)
+        .map(|number| item(Action::Create, &format!("b{number}"), &[key_of("ana", 1)]))
         .collect();
-    assert_eq!(lookups(&items, true), (vec![], vec![key_of("ana", 1)]));
+    assert_eq!(lookups(items, true), (vec![], vec![key_of("ana", 1)]));
 }
 
 #[test]
 fn lookups_of_a_batch_are_bounded() {
-    let keys = |of: fn(&str, u128) -> String| -> Vec<Json> {
+    let keys = |of: fn(&str, u128) -> String| -> Vec<SentItem> {
         let item_of = |item_number: u128| {
             let named: Vec<String> = (0..10)
                 .map(|number| of("ana", item_number * 10 + number))
                 .collect();
-            item("update", &format!("b{item_number}"), &named)
+            item(Action::Update, &format!("b{item_number}"), &named)
         };
         (0..50).map(item_of).collect()
     };
 
-    let (searched, looked_up) = lookups(&keys(key_of), true);
+    let (searched, looked_up) = lookups(keys(key_of), true);
     assert_eq!(
         (searched.len(), looked_up.len()),
         (MEDIA_LOOKUPS_MAX, MEDIA_LOOKUPS_MAX)
@@ -141,26 +162,30 @@ fn lookups_of_a_batch_are_bounded() {
             .collect::<Vec<_>>()
     );
 
-    let (searched, looked_up) = lookups(&keys(old_key_of), true);
+    let (searched, looked_up) = lookups(keys(old_key_of), true);
     assert_eq!(
         (searched.len(), looked_up.len()),
         (MEDIA_OLD_LOOKUPS_MAX, MEDIA_OLD_LOOKUPS_MAX)
     );
-    assert_eq!(lookups(&keys(old_key_of), false).1, Vec::<String>::new());
+    assert_eq!(lookups(keys(old_key_of), false).1, Vec::<String>::new());
 }
 
 #[test]
 fn foreign_keys_are_only_searched_for() {
-    let (searched, looked_up) = lookups(&[item("update", "b", &[key_of("ben", 1)])], true);
+    let (searched, looked_up) = lookups(vec![item(Action::Update, "b", &[key_of("ben", 1)])], true);
     assert_eq!((searched.len(), looked_up.len()), (1, 0));
-    let created = lookups(&[item("create", "b", &[key_of("ben", 1)])], true);
+    let created = lookups(vec![item(Action::Create, "b", &[key_of("ben", 1)])], true);
     assert_eq!(created, (vec![], vec![]));
 }
 
 #[test]
 fn verified_keys_are_not_looked_up() {
     let (searched, references) = planned(
-        &[item("update", "b", &[key_of("ben", 1), key_of("ana", 2)])],
+        vec![item(
+            Action::Update,
+            "b",
+            &[key_of("ben", 1), key_of("ana", 2)],
+        )],
         true,
     );
 

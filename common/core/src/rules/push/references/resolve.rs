@@ -3,14 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{EarlierCreates, Reference};
 use crate::{
     model::{
         json::{self, Fields},
         resource::ResourceKey,
+        result::{ItemCode, ItemResult, Rejection, Status},
     },
-    rules::push::intake::{Edit, Group, Item, Rejection},
-    wire::push::{ItemCode, ItemResult, Status},
+    rules::push::{
+        edit::{Edit, Reference},
+        group::{Group, Item},
+        references::EarlierCreates,
+    },
 };
 
 /// Returns the group with its references replaced, according to the results of this batch and the

@@ -16,7 +16,7 @@ fn accept_client_applies_edits_in_order() {
     let plan = planned(
         &conflict("meter", edits),
         Some(&current),
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     );
 
     let resource = written(&plan);
@@ -51,7 +51,7 @@ fn accept_server_keeps_content_and_raises_version() {
         let plan = planned(
             &conflict("meter", edits),
             Some(&current),
-            &command(Resolution::AcceptServer, None),
+            &command(ResolveChoice::AcceptServer),
         );
 
         let resource = written(&plan);
@@ -70,15 +70,11 @@ fn accept_server_keeps_content_and_raises_version() {
 
 #[test]
 fn manual_merge_replaces_payload_and_restores_resource() {
-    let payload = r#"{"id":"other","code":"B","reading":1.50}"#;
+    let payload = r#"{"code":"B","reading":1.50}"#;
     let current = existing(r#"{"code":"A","gone":true}"#, true);
     let edits = vec![edit(1, Action::Update, r#"{"reading":42}"#)];
 
-    let plan = planned(
-        &conflict("meter", edits),
-        Some(&current),
-        &command(Resolution::ManualMerge, Some(payload)),
-    );
+    let plan = planned(&conflict("meter", edits), Some(&current), &merge(payload));
 
     let resource = written(&plan);
     assert_eq!(
@@ -105,7 +101,7 @@ fn accepted_update_restores_deleted_resource() {
     let plan = planned(
         &conflict("meter", edits),
         Some(&current),
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     );
 
     let resource = written(&plan);
@@ -131,7 +127,7 @@ fn accepted_delete_frees_unique_values() {
     let plan = planned(
         &conflict("meter", edits),
         Some(&current),
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     );
 
     let resource = written(&plan);
@@ -150,7 +146,7 @@ fn accepted_create_replaces_existing_resource() {
         let plan = planned(
             &conflict("meter", edits.clone()),
             Some(&current),
-            &command(Resolution::AcceptClient, None),
+            &command(ResolveChoice::AcceptClient),
         );
 
         let resource = written(&plan);

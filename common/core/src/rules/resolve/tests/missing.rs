@@ -12,7 +12,7 @@ fn accept_client_creates_missing_resource() {
     let plan = planned(
         &conflict("meter", edits),
         None,
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     );
 
     let write = plan.write.as_ref().expect("a write");
@@ -50,11 +50,7 @@ fn accept_client_creates_missing_resource() {
 #[test]
 fn manual_merge_creates_missing_resource() {
     let edits = vec![edit(1, Action::Create, r#"{"code":"C"}"#)];
-    let plan = planned(
-        &conflict("meter", edits),
-        None,
-        &command(Resolution::ManualMerge, Some(r#"{"code":"D"}"#)),
-    );
+    let plan = planned(&conflict("meter", edits), None, &merge(r#"{"code":"D"}"#));
 
     let resource = written(&plan);
     assert_eq!(
@@ -74,20 +70,20 @@ fn accept_server_without_resource_writes_nothing() {
     let plan = planned(
         &conflict("meter", edits),
         None,
-        &command(Resolution::AcceptServer, None),
+        &command(ResolveChoice::AcceptServer),
     );
     assert!(plan.write.is_none() && plan.unique.is_empty());
     assert_eq!(plan.outcome.server_version, 0);
 }
 
 #[test]
-fn update_of_missing_resource_is_unprocessable() {
+fn update_of_missing_resource_is_rejected() {
     let edits = vec![edit(1, Action::Update, r#"{"code":"C"}"#)];
-    let problem = try_decide(
+    let rejection = try_decide(
         &conflict("meter", edits),
         None,
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     )
-    .expect_err("a problem");
-    assert_eq!(problem.code, ProblemCode::Unprocessable);
+    .expect_err("a rejection");
+    assert!(matches!(rejection, ResolveRejection::NoResource));
 }

@@ -2,6 +2,7 @@
 //! versions, high-water marks and the audit log.
 
 use super::*;
+use crate::model::audit::AuditAction;
 
 #[test]
 fn one_hundred_accepted_edits_enter_deduplication_window() {
@@ -13,7 +14,7 @@ fn one_hundred_accepted_edits_enter_deduplication_window() {
     let plan = planned(
         &conflict("meter", edits),
         Some(&current),
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     );
 
     assert!((1..=100).all(|number| {
@@ -37,7 +38,7 @@ fn resolution_starts_new_run_of_the_resolver() {
     let plan = planned(
         &conflict("meter", edits),
         Some(&current),
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     );
 
     let resource = written(&plan);
@@ -71,7 +72,7 @@ fn field_versions_record_the_resolver() {
     let plan = planned(
         &conflict("task", edits.clone()),
         Some(&current),
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     );
     let fields = &written(&plan).fields;
     let ana = Author::device("ana", "phone");
@@ -86,7 +87,7 @@ fn field_versions_record_the_resolver() {
     let plan = planned(
         &conflict("task", edits.clone()),
         Some(&current),
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     );
     assert!(
         !written(&plan).fields.admit(["b"], &ana, 6, 9)
@@ -97,7 +98,7 @@ fn field_versions_record_the_resolver() {
     let plan = planned(
         &conflict("meter", edits),
         Some(&current),
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     );
     assert_eq!(
         written(&plan).fields,
@@ -114,21 +115,33 @@ fn audit_entry_records_states_before_and_after() {
     let entry = planned(
         &conflict("meter", edits),
         Some(&current),
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     )
     .audit;
 
-    let recorded: serde_json::Value = serde_json::to_value(&entry).expect("an entry");
+    assert_eq!((&*entry.id, entry.at), ("entry-1", now()));
     assert_eq!(
-        recorded,
-        serde_json::json!({
-            "id": "entry-1", "at": "2027-01-15T08:00:00.000Z", "action": "conflict_resolved", "by": "root", "via": "api",
-            "user": "ana", "device_id": "phone", "conflict_id": "conf-1", "channel": "tenant", "resource_type": "meter",
-            "resource_id": "x", "resolution": "accept_client", "note": "because",
-            "before": {"server_version": 7, "deleted": false, "payload": {"code": "A"}},
-            "after": {"server_version": 8, "deleted": false, "payload": {"code": "A", "reading": 42}},
-        })
+        (entry.action, &*entry.by, entry.via),
+        (AuditAction::ConflictResolved, "root", Via::Api)
     );
+    assert_eq!((&*entry.user, &*entry.device_id), ("ana", "phone"));
+    assert_eq!(
+        (entry.conflict_id.as_deref(), entry.resolution),
+        (Some("conf-1"), Some(Resolution::AcceptClient))
+    );
+    assert_eq!(
+        [&entry.channel, &entry.resource_type, &entry.resource_id].map(Option::as_deref),
+        [Some("tenant"), Some("meter"), Some("x")]
+    );
+    assert_eq!(entry.note.as_deref(), Some("because"));
+    assert_eq!(
+        [&entry.before, &entry.after].map(|state| state.as_ref().map(|state| state.get())),
+        [
+            Some(r#"{"server_version":7,"deleted":false,"payload":{"code":"A"}}"#),
+            Some(r#"{"server_version":8,"deleted":false,"payload":{"code":"A","reading":42}}"#)
+        ]
+    );
+    assert!(entry.batch_id.is_none() && entry.runs_as.is_none() && entry.resources.is_empty());
 }
 
 #[test]
@@ -140,7 +153,7 @@ fn accepted_edit_without_base_raises_watermark() {
     let accepted = planned(
         &conflict("meter", far_ahead.clone()),
         Some(&current),
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     );
     assert_eq!(
         written(&accepted).high_water_marks.of(&ana),
@@ -151,7 +164,7 @@ fn accepted_edit_without_base_raises_watermark() {
     let rejected = planned(
         &conflict("meter", far_ahead),
         Some(&current),
-        &command(Resolution::AcceptServer, None),
+        &command(ResolveChoice::AcceptServer),
     );
     assert_eq!(written(&rejected).high_water_marks.of(&ana), 0);
 
@@ -163,7 +176,7 @@ fn accepted_edit_without_base_raises_watermark() {
     let made = planned(
         &conflict("mark", edits),
         None,
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     );
     let claims = &written(&made).high_water_marks;
     assert!(claims.is_new(&ana, 2) && !claims.is_new(&ana, 1));

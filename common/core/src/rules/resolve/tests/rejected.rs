@@ -1,4 +1,4 @@
-//! Tests of resolve commands that a problem rejects, and of repeated commands.
+//! Tests of rejected resolve commands, and of repeated commands.
 
 use super::*;
 
@@ -13,99 +13,55 @@ fn resolved_content_is_validated() {
         .join(",");
     let many = format!("{{{many}}}");
 
-    for (payload, reason, path) in [
+    for (payload, code, path) in [
         (
             r#"{"reading":1}"#,
-            r#""required_field_missing""#,
+            ItemCode::RequiredFieldMissing,
             "payload.code",
         ),
         (
             r#"{"code":null}"#,
-            r#""required_field_missing""#,
+            ItemCode::RequiredFieldMissing,
             "payload.code",
         ),
-        (&large, r#""payload_too_large""#, "payload"),
-        (&many, r#""too_many_fields""#, "payload"),
+        (&large, ItemCode::PayloadTooLarge, "payload"),
+        (&many, ItemCode::TooManyFields, "payload"),
     ] {
-        let command = command(Resolution::ManualMerge, Some(payload));
         let edits = vec![edit(1, Action::Update, "{}")];
-        let problem =
-            try_decide(&conflict("meter", edits), Some(&current), &command).expect_err("a problem");
-        assert_eq!(
-            (problem.code, problem.path.as_deref()),
-            (ProblemCode::Unprocessable, Some(path))
-        );
-        assert_eq!(problem.members[0].1.get(), reason);
+        let rejection = try_decide(&conflict("meter", edits), Some(&current), &merge(payload))
+            .expect_err("a rejection");
+        assert_content(rejection, Resolution::ManualMerge, code, path);
     }
 
-    // The same checks apply to the result of the device's edit. That request has no payload to
-    // which the path could refer.
+    // The same checks apply to the result of the device's edit.
     let removes = vec![edit(1, Action::Update, r#"{"code":null}"#)];
-    let problem = try_decide(
+    let rejection = try_decide(
         &conflict("meter", removes),
         Some(&current),
-        &command(Resolution::AcceptClient, None),
+        &command(ResolveChoice::AcceptClient),
     )
-    .expect_err("a problem");
-    assert_eq!(
-        (problem.code, problem.path),
-        (ProblemCode::Unprocessable, None)
-    );
-    assert!(
-        problem.detail.contains("payload.code"),
-        "{}",
-        problem.detail
+    .expect_err("a rejection");
+    assert_content(
+        rejection,
+        Resolution::AcceptClient,
+        ItemCode::RequiredFieldMissing,
+        "payload.code",
     );
 }
 
-#[test]
-fn malformed_requests_are_rejected_at_payload() {
-    let read = |resolution, payload: Option<&str>| {
-        let request = ResolveRequest {
-            resolution,
-            payload: payload.map(raw),
-            expected_server_version: None,
-            note: None,
-        };
-        ResolveCommand::read(request).expect_err("a problem")
+/// Asserts that the content to be stored is rejected with this code, and that the text begins with
+/// this path.
+fn assert_content(actual: ResolveRejection, stored_by: Resolution, code: ItemCode, path: &str) {
+    let ResolveRejection::Content {
+        resolution,
+        rejection,
+    } = actual
+    else {
+        panic!("{actual:?}");
     };
-
-    let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(64), "]".repeat(64));
-    for (resolution, payload, code) in [
-        (Resolution::ManualMerge, None, ProblemCode::InvalidRequest),
-        (
-            Resolution::ManualMerge,
-            Some("[1]"),
-            ProblemCode::InvalidRequest,
-        ),
-        (
-            Resolution::ManualMerge,
-            Some(r#"{"a":"\ud800"}"#),
-            ProblemCode::InvalidRequest,
-        ),
-        (
-            Resolution::ManualMerge,
-            Some(deep.as_str()),
-            ProblemCode::Unprocessable,
-        ),
-        (
-            Resolution::AcceptClient,
-            Some("{}"),
-            ProblemCode::InvalidRequest,
-        ),
-        (
-            Resolution::AcceptServer,
-            Some("{}"),
-            ProblemCode::InvalidRequest,
-        ),
-    ] {
-        let problem = read(resolution, payload);
-        assert_eq!(
-            (problem.code, problem.path.as_deref()),
-            (code, Some("payload")),
-            "{resolution:?} {payload:?}"
-        );
-    }
+    assert_eq!((resolution, rejection.code), (stored_by, code));
+    let (start, _) = rejection.error.split_once(':').expect("a path");
+    assert_eq!(start, path);
 }
 
 #[test]
@@ -114,24 +70,20 @@ fn unexpected_version_is_rejected_with_current_state() {
     let conflict = conflict("meter", vec![edit(1, Action::Update, "{}")]);
     let looked_at = |version| ResolveCommand {
         expected_server_version: Some(version),
-        ..command(Resolution::AcceptServer, None)
+        ..command(ResolveChoice::AcceptServer)
     };
 
-    let problem = try_decide(&conflict, Some(&current), &looked_at(6)).expect_err("a problem");
-    assert_eq!(problem.code, ProblemCode::VersionChanged);
-    let members: Vec<_> = problem
-        .members
-        .iter()
-        .map(|(name, value)| (*name, value.get()))
-        .collect();
-    assert_eq!(
-        members,
-        [
-            ("server_version", "7"),
-            ("server_deleted", "true"),
-            ("server_payload", r#"{"code":"A"}"#)
-        ]
-    );
+    let rejection = try_decide(&conflict, Some(&current), &looked_at(6)).expect_err("a rejection");
+    let ResolveRejection::VersionChanged {
+        server_version,
+        server_deleted,
+        server_payload,
+    } = rejection
+    else {
+        panic!("{rejection:?}");
+    };
+    assert_eq!((server_version, server_deleted), (7, true));
+    assert_eq!(server_payload.expect("a payload").get(), r#"{"code":"A"}"#);
 
     assert!(try_decide(&conflict, Some(&current), &looked_at(7)).is_ok());
     assert!(
@@ -144,14 +96,11 @@ fn unexpected_version_is_rejected_with_current_state() {
 #[test]
 fn repeated_resolution_is_idempotent() {
     let current = existing(r#"{"code":"A"}"#, false);
-    let merge = command(Resolution::ManualMerge, Some(r#"{"code":"B","n":1}"#));
+    let merged = merge(r#"{"code":"B","n":1}"#);
     let mut conflict = conflict("meter", vec![edit(1, Action::Update, "{}")]);
-    conflict.outcome = Some(planned(&conflict, Some(&current), &merge).outcome);
+    conflict.outcome = Some(planned(&conflict, Some(&current), &merged).outcome);
 
-    let same = command(
-        Resolution::ManualMerge,
-        Some(r#"{ "n": 1, "id": "x", "code": "\u0042" }"#),
-    );
+    let same = merge(r#"{ "n": 1, "code": "\u0042" }"#);
     let late = ResolveCommand {
         expected_server_version: Some(1),
         note: None,
@@ -162,19 +111,15 @@ fn repeated_resolution_is_idempotent() {
         other => panic!("{other:?}"),
     }
     for other in [
-        command(Resolution::AcceptClient, None),
-        command(Resolution::ManualMerge, Some(r#"{"code":"B","n":1.0}"#)),
-        command(Resolution::AcceptServer, None),
+        command(ResolveChoice::AcceptClient),
+        merge(r#"{"code":"B","n":1.0}"#),
+        command(ResolveChoice::AcceptServer),
     ] {
-        let problem = try_decide(&conflict, Some(&current), &other).expect_err("a problem");
-        let names: Vec<_> = problem.members.iter().map(|(name, _)| *name).collect();
-        assert_eq!(
-            (problem.code, names),
-            (
-                ProblemCode::AlreadyResolved,
-                vec!["resolution", "resolved_by", "resolved_at"]
-            )
-        );
+        let rejection = try_decide(&conflict, Some(&current), &other).expect_err("a rejection");
+        let ResolveRejection::AlreadyResolved(outcome) = rejection else {
+            panic!("{rejection:?}");
+        };
+        assert_eq!(Some(outcome), conflict.outcome);
     }
 }
 
@@ -183,21 +128,18 @@ fn removed_type_allows_only_accept_server() {
     let current = existing(r#"{"code":"A"}"#, false);
     let conflict = conflict("pump", vec![edit(1, Action::Update, "{}")]);
 
-    assert_eq!(
-        try_decide(
-            &conflict,
-            Some(&current),
-            &command(Resolution::AcceptClient, None)
-        )
-        .expect_err("a problem")
-        .code,
-        ProblemCode::Unprocessable
-    );
+    let rejection = try_decide(
+        &conflict,
+        Some(&current),
+        &command(ResolveChoice::AcceptClient),
+    )
+    .expect_err("a rejection");
+    assert!(matches!(rejection, ResolveRejection::TypeRemoved));
     assert_eq!(
         written(&planned(
             &conflict,
             Some(&current),
-            &command(Resolution::AcceptServer, None)
+            &command(ResolveChoice::AcceptServer)
         ))
         .server_version,
         8

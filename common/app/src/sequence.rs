@@ -1,0 +1,150 @@
+//! Sequencing: converts a batch of stream records to segments, and appends them to the change logs.
+//! It may be killed between any two calls, run twice concurrently, and receive any record again: the
+//! condition of each segment keeps the log consistent, and a retry completes the work.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, stream};
+use tidemark_aws::{
+    Context, Deadline, Error,
+    dead_letters::DeadLetters,
+    metrics::Metric,
+    stream::{StreamRecord, sequence_of},
+    tables::changes::AppendOutcome,
+};
+use tidemark_core::{
+    model::{channel::Scope, position::Sequence},
+    rules::sequence::plan::{Record, classify},
+};
+
+use crate::dead_letter::dead_letter;
+
+/// The maximum number of appends per channel while concurrent updates fail their condition. A
+/// condition fails only if another writer made progress.
+pub(crate) const APPEND_ATTEMPTS_MAX: u32 = 50;
+/// The number of channels that are sequenced concurrently. Each uses a connection.
+const PARALLEL_CHANNELS: usize = 16;
+
+/// Sequences a batch of stream records. Returns the sequence numbers of records that could be
+/// neither sequenced nor dead-lettered; of a channel, that of its earliest record. The stream
+/// redelivers from the earliest of them.
+pub async fn sequence(
+    context: &Context,
+    dead_letters: &DeadLetters,
+    records: impl IntoIterator<Item = StreamRecord<(Scope, Record)>>,
+    deadline: Deadline,
+) -> Vec<Sequence> {
+    let mut channels: BTreeMap<Scope, Vec<Record>> = BTreeMap::new();
+    let mut failed: Vec<Sequence> = Vec::new();
+
+    for StreamRecord { text, content } in records {
+        match content {
+            Ok(Some((scope, record))) => channels.entry(scope).or_default().push(record),
+            Ok(None) => {}
+            Err(reason) => {
+                let stored = deadline.bound(async {
+                    Ok(dead_letter(context, dead_letters, &text, &reason)
+                        .await
+                        .err())
+                });
+                failed.extend(stored.await.unwrap_or_else(|failure| {
+                    context.meter.count_failure(&failure);
+                    Some(sequence_of(&text))
+                }));
+            }
+        }
+    }
+
+    let sequenced = in_order(channels)
+        .into_iter()
+        .map(|(first, scope, records)| async move {
+            let appended = Box::pin(append_all(context, &scope, records));
+            let failure = deadline.bound(appended).await.err()?;
+            context.meter.count_failure(&failure);
+            let Scope { tenant, channel } = &scope;
+            tracing::error!(%failure, tenant, %channel, "a channel could not be sequenced");
+            Some(first)
+        });
+    let sequenced = stream::iter(sequenced)
+        .buffer_unordered(PARALLEL_CHANNELS)
+        .collect::<Vec<_>>();
+    failed.extend(sequenced.await.into_iter().flatten());
+    failed
+}
+
+/// Returns the channels with their earliest records, in the order of these. The stream redelivers
+/// from the earliest failed record, so a batch that takes too long makes progress with each attempt.
+fn in_order(channels: BTreeMap<Scope, Vec<Record>>) -> Vec<(Sequence, Scope, Vec<Record>)> {
+    let first = |records: &[Record]| records.iter().map(|record| record.sequence).min();
+    let mut channels: Vec<_> = channels
+        .into_iter()
+        .filter_map(|(scope, records)| Some((first(&records)?, scope, records)))
+        .collect();
+    channels.sort_by_key(|(first, ..)| *first);
+    channels
+}
+
+/// Appends the records of one channel to its log.
+async fn append_all(context: &Context, scope: &Scope, records: Vec<Record>) -> Result<(), Error> {
+    for _ in 0..APPEND_ATTEMPTS_MAX {
+        if append(context, scope, records.clone()).await? == AppendOutcome::Done {
+            return Ok(());
+        }
+    }
+    Err(concurrent_updates())
+}
+
+/// Returns the error for a channel whose log other writers kept changing.
+pub(crate) fn concurrent_updates() -> Error {
+    Error::unavailable(format!(
+        "{APPEND_ATTEMPTS_MAX} appends to a channel failed because of concurrent updates"
+    ))
+}
+
+/// Makes one attempt: reads the head, classifies the records, and appends the missing changes.
+async fn append(
+    context: &Context,
+    scope: &Scope,
+    records: Vec<Record>,
+) -> Result<AppendOutcome, Error> {
+    // Load.
+    let tables = &context.tables;
+    let head = tables
+        .changes
+        .heads(std::slice::from_ref(scope))
+        .await?
+        .pop()
+        .flatten();
+
+    let mut classified = classify(head.as_ref(), records);
+    let held = tables
+        .changes
+        .held(scope, classified.positions_to_look_up())
+        .await?;
+    classified = classified.without_duplicates(&held);
+
+    let unverified = classified.resources_to_load();
+    let rows = tables.resources.load(&scope.tenant, &unverified).await?;
+    let versions = rows
+        .rows
+        .into_iter()
+        .map(|(key, row)| (key, row.server_version))
+        .collect();
+
+    // Decide and commit.
+    let steps = classified.steps(head.as_ref(), &versions, context.clock.now());
+    if tables.changes.append(scope, &steps).await? == AppendOutcome::ConcurrentUpdate {
+        return Ok(AppendOutcome::ConcurrentUpdate);
+    }
+
+    let changes = || steps.iter().flat_map(|step| &step.segment.entries);
+    context
+        .meter
+        .count(Metric::SequencedChanges, changes().count());
+    if let Some(oldest) = changes().map(|entry| entry.changed_at).min() {
+        context
+            .meter
+            .note_age(Metric::LogHeadAge, context.clock.now() - oldest);
+    }
+    Ok(AppendOutcome::Done)
+}

@@ -1,0 +1,114 @@
+//! The stored results of a batch, without payloads.
+
+use serde::{Deserialize, Serialize};
+use tidemark_core::{
+    model::{
+        resolution::Resolution,
+        result::{ItemCode, ItemResult, Status},
+    },
+    wire::text,
+};
+
+/// The result of one item. The members have the names of a response; `null` is stored for the
+/// first three, and the others are omitted if they are empty.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StoredResult {
+    index: usize,
+    client_temp_id: Option<String>,
+    #[serde(with = "text")]
+    status: Status,
+    server_id: Option<String>,
+    server_version: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    merged: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    conflict_id: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    server_payload_omitted: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    server_deleted: bool,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "text::option"
+    )]
+    resolution: Option<Resolution>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    superseded_conflicts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holder_id: Option<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "text::option"
+    )]
+    code: Option<ItemCode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retryable: Option<bool>,
+}
+
+impl From<&ItemResult> for StoredResult {
+    /// A payload is stored in the row of its resource only.
+    fn from(result: &ItemResult) -> Self {
+        Self {
+            index: result.index,
+            client_temp_id: result.client_temp_id.clone(),
+            status: result.status,
+            server_id: result.server_id.clone(),
+            server_version: result.server_version,
+            merged: result.merged,
+            conflict_id: result.conflict_id.clone(),
+            server_payload_omitted: result.server_payload_omitted
+                || result.server_payload.is_some(),
+            server_deleted: result.server_deleted,
+            resolution: result.resolution,
+            superseded_conflicts: result.superseded_conflicts.clone(),
+            holder_id: result.holder_id.clone(),
+            code: result.code,
+            error: result.error.clone(),
+            retryable: result.retryable,
+        }
+    }
+}
+
+impl From<StoredResult> for ItemResult {
+    fn from(stored: StoredResult) -> Self {
+        let StoredResult {
+            index,
+            client_temp_id,
+            status,
+            server_id,
+            server_version,
+            merged,
+            conflict_id,
+            server_payload_omitted,
+            server_deleted,
+            resolution,
+            superseded_conflicts,
+            holder_id,
+            code,
+            error,
+            retryable,
+        } = stored;
+        Self {
+            index,
+            client_temp_id,
+            status,
+            server_id,
+            server_version,
+            merged,
+            conflict_id,
+            server_payload_omitted,
+            server_deleted,
+            resolution,
+            superseded_conflicts,
+            holder_id,
+            code,
+            error,
+            retryable,
+            server_payload: None,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Metrics of corrupt rows: rows that cannot be decoded count separately from outages.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tidemark::engine::{Reply, http::NoHook};
+use tidemark_tests::{Stack, stack::stream_event};
+use tracing::level_filters::LevelFilter;
+
+use super::{CapturedLog, assert_measured, meter, pulled, pushed, two_conflicts};
+use crate::telemetry::Responder;
+
+/// Replaces a column in all rows of a table that have it.
+fn corrupt(stack: &Stack, table: &str, column: &str) {
+    for mut row in stack.rows(table) {
+        if row.get(column).is_some() {
+            row[column] = json!({"L": []});
+            stack.dynamodb("PutItem", &json!({"TableName": table, "Item": row}));
+        }
+    }
+}
+
+/// Creates a meter as Ana's phone.
+async fn create_meter(stack: &Stack) {
+    let item = meter("create", "m-1", 0, json!({"reading": 1}));
+    stack.device("ana", "phone").push_one(item).await;
+}
+
+#[tokio::test]
+async fn item_about_a_corrupt_row_counts() {
+    let stack = Stack::new();
+    create_meter(&stack).await;
+    corrupt(&stack, "resources", "server_version");
+
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
+    let item = meter("update", "m-1", 1, json!({"reading": 2}));
+    let result = stack.device("ana", "phone").push_one(item).await;
+    assert_eq!(
+        (&result["code"], &result["retryable"]),
+        (&json!("unavailable"), &json!(true))
+    );
+    let counted = [pushed(0, 0, 1, 1), vec![("CorruptItems", 1)]].concat();
+    assert_measured(&written, "push", &counted);
+}
+
+#[tokio::test]
+async fn request_that_reads_a_corrupt_row_counts() {
+    let stack = Stack::new();
+    let mut phone = stack.device("ana", "phone");
+    phone.pull().await;
+    phone.ack().await;
+    corrupt(&stack, "devices", "last_seen");
+
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
+    let root = stack.token("acme", "root", &["admin"], &[]);
+    assert_eq!(stack.get("devices?user=ana", &root).await.status, 503);
+    assert_measured(&written, "admin", &[("CorruptItems", 1)]);
+}
+
+#[tokio::test]
+async fn skipped_corrupt_rows_count() {
+    let stack = Stack::new();
+    let [id, _] = two_conflicts(&stack).await;
+    let root = stack.token("acme", "root", &["admin"], &[]);
+    let decision = json!({"resolution": "accept_server"});
+    let path = format!("conflicts/{id}/resolve");
+    stack.post(&path, &root, &decision).await.ok();
+    for (table, column) in [
+        ("conflicts", "code"),
+        ("audit_log", "packed"),
+        ("resources", "payload"),
+    ] {
+        corrupt(&stack, table, column);
+    }
+
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
+    for (path, list) in [("conflicts?status=open", "conflicts"), ("audit", "entries")] {
+        let response = stack.get(path, &root).await.ok();
+        assert_eq!(response[list], Value::Array(Vec::new()), "{path}");
+        assert_measured(&written, "admin", &[("CorruptItems", 1)]);
+    }
+
+    stack.device("ana", "tablet").pull().await;
+    let counted = [pulled(0, 2, 0), vec![("CorruptItems", 2)]].concat();
+    assert_measured(&written, "pull", &counted);
+}
+
+#[tokio::test]
+async fn stream_batch_counts_a_corrupt_segment() {
+    let stack = Stack::new();
+    create_meter(&stack).await;
+    let records = stack.stream_records();
+    let changelog = stack.consumer("changelog", Arc::new(NoHook));
+    changelog.sequence(stream_event(&records)).await;
+    corrupt(&stack, "changes", "entries");
+
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
+    let response = changelog.sequence(stream_event(&records)).await;
+    assert_eq!(response.batch_item_failures.len(), 1);
+    assert_measured(&written, "changelog", &[("CorruptItems", 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_request_is_an_outage() {
+    let throttled = Responder::all(Reply::error(400, "ThrottlingException", "no"));
+    let stack = Stack::hooked(throttled);
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
+    let items = json!([meter("create", "m-1", 0, json!({}))]);
+    assert_eq!(stack.device("ana", "phone").send(&items).await.status, 503);
+    assert_measured(&written, "push", &[("Outages", 1)]);
+}
