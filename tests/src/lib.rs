@@ -9,7 +9,9 @@
 
 pub mod device;
 pub mod hooks;
+pub mod item;
 pub mod lambda;
+pub mod noise;
 pub mod openapi;
 pub mod permissions;
 pub mod requests;
@@ -18,6 +20,8 @@ pub mod stack;
 
 pub use device::Device;
 pub use hooks::{Meter, Script};
+pub use item::Item;
+pub use noise::noise;
 pub use response::ApiResponse;
 pub use stack::Stack;
 

@@ -64,10 +64,7 @@ async fn presigned_under(stack: &Stack, key: MediaKey) -> Value {
 
 /// Returns the keyring that authenticates the media keys of a deployment.
 fn keyring(stack: &Stack) -> Keyring {
-    stack
-        .media("presign", Arc::new(NoHook))
-        .keyring()
-        .clone()
+    stack.media("presign", Arc::new(NoHook)).keyring().clone()
 }
 
 /// Returns a key in the format that presign returned before keys had a MAC.

@@ -34,9 +34,9 @@ pub fn decode_cursor(order: AuditOrder, cursor: Option<&str>) -> Result<Option<S
     Ok(after)
 }
 
-/// Lists at most `limit` audit entries of the caller's tenant after the entry `after`. The caller is
-/// an admin. Entries are never truncated: a page ends before an entry that does not fit, and even
-/// the largest entry fits on an otherwise empty page.
+/// Lists at most `limit` audit entries of the caller's tenant after the entry `after`. The caller
+/// is an admin. Entries are never truncated: a page ends before an entry that does not fit, and
+/// even the largest entry fits on an otherwise empty page.
 ///
 /// # Errors
 /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a part of an

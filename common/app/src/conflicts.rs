@@ -67,7 +67,8 @@ fn list_name(status: ConflictStatus) -> String {
 ///
 /// # Errors
 /// Returns a 404 problem if the tenant has no conflict with this id or the caller may not read it,
-/// `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row cannot be decoded.
+/// `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row cannot be
+/// decoded.
 pub async fn get(
     context: &Context,
     principal: &Principal,

@@ -28,7 +28,8 @@ const ENVELOPE_BYTES: usize = 20 * 1000;
 ///
 /// # Errors
 /// Returns a 403 problem if the user is not the caller and the caller is not an admin,
-/// `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row cannot be decoded.
+/// `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row cannot be
+/// decoded.
 pub async fn of_user(
     context: &Context,
     principal: &Principal,

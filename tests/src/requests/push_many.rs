@@ -4,7 +4,10 @@ use std::{io::Write as _, sync::Arc};
 
 use flate2::{Compression, write::GzEncoder};
 use tidemark::engine::http::NoHook;
-use tidemark_core::{model::limits::{BODY_BYTES_MAX, MEDIA_KEYS_MAX}, rules::media::MediaKey};
+use tidemark_core::{
+    model::limits::{BODY_BYTES_MAX, MEDIA_KEYS_MAX},
+    rules::media::MediaKey,
+};
 use uuid::Uuid;
 
 use super::{

@@ -144,7 +144,7 @@ async fn both_apis_return_the_same_response() {
         ("push.rest-create", "push.rest-gzip"),
         ("push.rest-create", "push.rest-gzip-decompressed"),
         ("pull.rest-fresh", "pull.http-fresh"),
-        ("admin.rest-devices", "ack.http-devices"),
+        ("admin.rest-devices", "admin.http-devices"),
         ("pull.rest-limits", "pull.http-limits"),
     ] {
         let mut responses = Vec::new();

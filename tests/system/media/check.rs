@@ -7,7 +7,10 @@ use tidemark::engine::{
     http::{CallFate, Hook, NoHook},
 };
 use tidemark_aws::media::Media;
-use tidemark_core::{model::{channel::Channel, principal::Principal, resource::ResourceKey}, rules::media::{MediaCheck, MediaKey, Upload}};
+use tidemark_core::{
+    model::{channel::Channel, principal::Principal, resource::ResourceKey},
+    rules::media::{MediaCheck, MediaKey, Upload},
+};
 use tidemark_tests::{Meter, Script, Stack, hooks::Moment};
 
 use super::{PHOTO, key, keyring, presigned, presigned_under};

@@ -151,3 +151,18 @@ async fn throttled_statement_logs_its_reason() {
     );
     assert!(!written.text().contains("secret-id"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn throttled_item_counts_as_outage() {
+    for throttled in [STATEMENT, TRANSACTION] {
+        let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
+        pushed(throttled, usize::MAX, &[0]).await;
+        let metrics = written.metrics();
+        assert_eq!(metrics.len(), 1, "{throttled}");
+        assert_eq!(
+            (&metrics[0]["Outages"], metrics[0].get("CorruptItems")),
+            (&json!(1), None),
+            "{throttled}"
+        );
+    }
+}

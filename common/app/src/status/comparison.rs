@@ -28,8 +28,8 @@ pub(super) struct ComparedPage {
 /// before the head, so that concurrently sequenced changes are seen.
 ///
 /// # Errors
-/// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment cannot
-/// be decoded.
+/// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment
+/// cannot be decoded.
 pub(super) async fn compare_page(
     context: &Context,
     scope: &Scope,

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use tidemark_core::{model::{channel::Scope, json::{self, Json}, limits::{BATCH_ITEMS_MAX, SORT_KEY_BYTES_MAX, is_name}, resource::ResourceKey, result::ItemCode, token::Token}, rules::push::{edit::{Edit, Sender}, group::{Group, Item}, intake::Intake, response}, wire::push::PushRequest};
+use tidemark_core::{model::{channel::Scope, json::{self, Json}, limits::{BATCH_ITEMS_MAX, SORT_KEY_BYTES_MAX, is_name}, resource::ResourceKey, result::ItemCode, token::Token}, rules::push::{edit::{Edit, Sender}, group::{Group, Item}, intake::Intake}, wire::{push::PushRequest, token::sync_token}};
 
 pub(super) fn check_request(push: &PushRequest, body: &[u8]) {
     assert!(is_name(&push.device_id) && push.batch_id.as_deref().is_none_or(is_name));
@@ -12,7 +12,7 @@ pub(super) fn check_request(push: &PushRequest, body: &[u8]) {
         push.items.iter().all(|item| text.contains(item.get())),
         "items keep their text"
     );
-    let token = response::sync_token(push.client_sync_token.as_deref());
+    let token = sync_token(push.client_sync_token.as_deref());
     assert!(
         Token::decode(&token).is_ok(),
         "the token of the response can be decoded"

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::DateTime;
-use tidemark_core::{model::{limits::{SENTENCE_CHARS_MAX, is_name}, resource::ResourceKey, result::{ItemResult, Status}}, rules::push::{decision::Decision, response}, wire::push::{PushRequest, PushResponse}};
+use tidemark_core::{model::{limits::{SENTENCE_CHARS_MAX, is_name}, resource::ResourceKey, result::{ItemResult, Status}}, rules::push::{decision::Decision, response}, wire::{push::{PushRequest, PushResponse}, token::sync_token}};
 
 use super::world::World;
 
@@ -38,12 +38,12 @@ pub(super) fn check_response(push: &PushRequest, mut results: Vec<ItemResult>) {
     }
 
     response::fit(&mut results);
-    let (batch_id, server_sync_token) = ("batch-1".into(), response::sync_token(None));
+    let (batch_id, server_sync_token) = ("batch-1".into(), sync_token(None));
     let response = PushResponse {
         batch_id,
         processed_at: DateTime::UNIX_EPOCH,
         server_sync_token,
-        results,
+        results: results.into_iter().map(Into::into).collect(),
     };
     let text = serde_json::to_string(&response).expect("responses can be serialized");
     let read: PushResponse = serde_json::from_str(&text).expect("responses can be deserialized");
