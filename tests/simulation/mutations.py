@@ -59,7 +59,7 @@ PULL, CURSOR = "common/app/src/pull.rs", "common/app/src/pull/cursor/take.rs"
 PUSH = "common/app/src/push.rs"
 CHANGES, RESOURCES = "common/aws/src/tables/changes.rs", "common/aws/src/tables/resources.rs"
 PLAN, PAGE = "common/core/src/rules/sequence/plan.rs", "common/core/src/rules/pull/page.rs"
-CLIENT = "tests/simulation/src/client.rs"
+NUMBERING, RESPONSE = "clients/rust/src/numbering.rs", "clients/rust/src/response.rs"
 OWN = "common/core/src/rules/pull/own.rs"
 EVALUATE = "common/core/src/rules/push/evaluate.rs"
 FOLD_APPLY, FOLD_RESULTS = "common/core/src/rules/push/fold/apply.rs", "common/core/src/rules/push/fold/results.rs"
@@ -242,7 +242,7 @@ MUTATIONS = {
     )),
     # Rules for clients that earlier versions of docs/protocol.md, *Writing a client*, lacked.
     "client-applies-again-what-it-pulled": Mutation((
-        CLIENT,
+        RESPONSE,
         "        if result.server_payload_omitted || version <= copy.base {\n",
         "        if result.server_payload_omitted {\n",
     )),
@@ -251,14 +251,14 @@ MUTATIONS = {
     "client-goes-back-with-a-repeated-batch": Mutation(
         WHAT_STOOD,
         (
-            CLIENT,
+            RESPONSE,
             "        if result.server_payload_omitted || version < copy.known {\n",
             "        if result.server_payload_omitted {\n",
         ),
         ("tests/simulation/src/oracle/results.rs", "        if (has_content || reports_absence) && version < current {\n", "        if false && (has_content || reports_absence) && version < current {\n"),
     ),
     "client-numbers-by-its-copy-alone": Mutation(
-        (CLIENT, "        let base = first_base.unwrap_or(copy.base);\n", "        let _ = first_base;\n        let base = copy.base;\n"),
+        (NUMBERING, "        let base_version = first_base.unwrap_or(copy.base);\n", "        let _ = first_base;\n        let base_version = copy.base;\n"),
     ),
     "restored-device-gets-nothing-back": Mutation((OWN, "Self::Unacknowledged(receipts) => !receipts.holds(made)", "Self::Unacknowledged(receipts) => receipts.holds(made) && false")),
     "older-client-gets-nothing-back": Mutation((OWN, "Self::Omit(went_back_in) => went_back_in.contains(channel)", "Self::Omit(went_back_in) => went_back_in.contains(channel) && false")),
@@ -273,7 +273,7 @@ MUTATIONS = {
         "        let _ = is_gone;\n",
     )),
     "incomplete-copy-takes-the-token": Mutation((
-        CLIENT,
+        RESPONSE,
         "            copy.is_incomplete |= version > copy.known + 1;\n",
         "",
     )),
@@ -312,7 +312,7 @@ def find(tree, name):
         environment.setdefault("CARGO_TARGET_DIR", str(Path.home() / ".cache" / "tidemark" / "mutations"))
         environment["CARGO_INCREMENTAL"] = "1"  # few crates change between mutations
         # The workspace's crates are rebuilt for each mutation. Little optimization suffices: they take little of the run time.
-        ours = ["core", "app", "aws", "ack", "admin", "batches", "changelog", "notify", "presign", "pull", "push", "resolve", "simulation"]
+        ours = ["core", "app", "aws", "ack", "admin", "batches", "changelog", "client", "notify", "presign", "pull", "push", "resolve", "simulation"]
         quickly = [f"--config=profile.release.package.{name}.opt-level=1" for name in ["tidemark", *(f"tidemark-{it}" for it in ours)]]
         command = ["cargo", "run", *quickly, "--release", "--bin", "simulate", "--", "--seeds", str(SEEDS), "--no-shrinking"]
         run = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)

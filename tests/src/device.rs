@@ -76,7 +76,8 @@ impl<'a> Device<'a> {
     }
 
     /// Pushes one item and returns its result.
-    pub async fn push_one(&self, item: Value) -> Value {
+    pub async fn push_one(&self, item: impl Into<Value>) -> Value {
+        let item: Value = item.into();
         self.push(json!([item])).await.remove(0)
     }
 
@@ -120,6 +121,12 @@ impl<'a> Device<'a> {
         self.stack.post("sync/ack", &self.token, &body).await
     }
 
+    /// Pulls until there are no more changes, and acknowledges all of them.
+    pub async fn pull_and_ack(&mut self) {
+        self.pull().await;
+        self.ack().await.ok();
+    }
+
     /// Stores a resource that the device has created as version 1, like the response to its push.
     pub fn store_created(&mut self, name: ResourceName, payload: &str) {
         let id = name.id.as_str().to_owned();
@@ -148,7 +155,10 @@ impl<'a> Device<'a> {
                 );
                 let copy = DeviceCopy {
                     server_version: copy.known,
-                    payload: copy.payload.as_ref().map(|payload| payload.get().to_owned()),
+                    payload: copy
+                        .payload
+                        .as_ref()
+                        .map(|payload| payload.get().to_owned()),
                 };
                 (key, copy)
             })

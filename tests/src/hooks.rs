@@ -4,13 +4,13 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidemark::{
     BoxFuture,
     engine::{
@@ -188,6 +188,30 @@ impl Script {
             } else {
                 CallFate::Continue
             }
+        })
+    }
+
+    /// Creates a script under which every statement of a batch fails with this error while the
+    /// switch is on. Like DynamoDB, it reports the errors within a response of 200.
+    pub fn failing_statements(
+        code: &'static str,
+        message: &'static str,
+        is_on: Arc<AtomicBool>,
+    ) -> Self {
+        Self::new(move |_, operation, body, moment| {
+            let is_batch = operation == "BatchExecuteStatement" && moment == Moment::Before;
+            if !is_batch || !is_on.load(Ordering::SeqCst) {
+                return CallFate::Continue;
+            }
+
+            let request: Value = serde_json::from_str(body).unwrap();
+            let statements = request["Statements"].as_array().unwrap();
+            let error = json!({"Error": {"Code": code, "Message": message}});
+            let responses = vec![error; statements.len()];
+            CallFate::Reply(Reply {
+                status: 200,
+                body: json!({"Responses": responses}).to_string().into_bytes(),
+            })
         })
     }
 

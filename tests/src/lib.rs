@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod permissions;
 pub mod requests;
 pub mod response;
+pub mod scenario;
 pub mod stack;
 
 pub use device::Device;

@@ -12,6 +12,7 @@ mod deadline;
 mod delivery;
 mod devices;
 mod events;
+mod glossary;
 mod groups;
 mod http;
 mod isolation;

@@ -18,21 +18,21 @@ mod tokens;
 mod unique;
 
 use serde_json::{Value, json};
+use tidemark_tests::Item;
 
 /// Builds a create of the meter `id`.
-fn create(id: &str) -> Value {
-    json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "by": "first"}})
+fn create(id: &str) -> Item {
+    Item::create("meter", id, json!({"by": "first"}))
 }
 
 /// Builds an edit of the meter `id` that sets `by`, is based on `base` and has this client version.
-fn edit(id: &str, client_version: u64, base: u64, by: &str) -> Value {
-    json!({"resource_type": "meter", "action": "update", "client_version": client_version, "base_version": base,
-        "payload": {"id": id, "by": by}})
+fn edit(id: &str, client_version: u64, base: u64, by: &str) -> Item {
+    Item::update("meter", id, client_version, json!({"by": by})).base(base)
 }
 
 /// Builds a delete of the meter `id` that is based on `base`.
-fn delete(id: &str, base: u64) -> Value {
-    json!({"resource_type": "meter", "action": "delete", "client_version": base, "base_version": base, "payload": {"id": id}})
+fn delete(id: &str, base: u64) -> Item {
+    Item::delete("meter", id, base).base(base)
 }
 
 /// Returns the fields of the results that a retry must return unchanged.

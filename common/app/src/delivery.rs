@@ -3,7 +3,16 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tidemark_core::{model::{channel::Scope, limits::{DELIVERY_BYTES_MAX, DELIVERY_SEGMENTS_MAX}}, rules::{ack::AckPosition, delivery::{AwaitedVersion, SegmentScan}}};
+use tidemark_core::{
+    model::{
+        channel::Scope,
+        limits::{DELIVERY_BYTES_MAX, DELIVERY_SEGMENTS_MAX},
+    },
+    rules::{
+        ack::AckPosition,
+        delivery::{AwaitedVersion, SegmentScan},
+    },
+};
 
 use tidemark_aws::{
     context::Context,

@@ -6,15 +6,21 @@
 //! An item may arrive any number of times, after any crash, and is applied once (§3.6). Three
 //! levels recognize a repetition, in this order:
 //!
-//! | level | what is repeated | recorded in | bound |
-//! |---|---|---|---|
-//! | batch | a `batch_id`, with the same items | the results in [`SyncBatches`], which `repeat` returns. Items with a retryable result are decided again | 90 days (`BATCH_RETENTION_DAYS`) |
-//! | resource | an edit that was applied, in any batch | the deduplication window [`Edits`] in the row of the resource, written with the effect; `rules::push::evaluate` compares it. The row also identifies the create that made it ([`Creation`]) | the last 16 edits, and those of the last batch; the create without a bound |
-//! | conflict | an edit that was rejected (§3.5) | the edits of the conflict, compared by [`ConflictSummary::contains`] in `rules::push::conflict` | the first and the last four conflicts of the device about the resource; of the others, the edit that opened them |
+//! 1. **Batch**: a `batch_id` is repeated with the same items. [`SyncBatches`] contains the first
+//!    results for 90 days (`BATCH_RETENTION_DAYS`), and the module `repeat` returns them. Items with
+//!    a retryable result are decided again.
+//! 2. **Resource**: an edit that was applied is repeated, in any batch. The row of the resource
+//!    contains the deduplication window [`Edits`], which is written with the effect: the last 16
+//!    edits, and those of the last batch. It also identifies the create that first made it
+//!    ([`Creation`]). `rules::push::evaluate` compares both.
+//! 3. **Conflict**: an edit that is part of a conflict is repeated (§3.5). Its device's conflicts
+//!    about the resource contain the ids of their edits ([`ConflictSummary::contains`]), which
+//!    `rules::push::conflict` compares: all edits of the first conflict and of the last four, and
+//!    the edits that opened the others.
 //!
-//! The batch level determines the response: it returns results that the rows no longer contain. The
-//! other two make a retry harmless if no results were stored, and if the items are sent in another
-//! batch. A repetition that no level recognizes conflicts by §3.4; it is never applied twice.
+//! The batch level also returns results that the rows no longer contain. The other two make a retry
+//! harmless if no results were stored, and if the items are sent in another batch. A repetition
+//! that no level recognizes conflicts by §3.4; it is never applied twice.
 //!
 //! [`Creation`]: tidemark_core::model::resource::Creation
 //! [`ConflictSummary::contains`]: tidemark_core::model::conflict::ConflictSummary::contains

@@ -5,7 +5,10 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::value::RawValue;
 use tidemark_aws::stream::{StreamEvent, StreamRecord, batch_item_failures, sequence_of};
 use tidemark_aws::tables::changes::entries;
-use tidemark_core::{model::{channel::Scope, edit::Action, position::Sequence, resource::ResourceKey}, rules::sequence::plan::{LogStep, Record, classify}};
+use tidemark_core::{
+    model::{channel::Scope, edit::Action, position::Sequence, resource::ResourceKey},
+    rules::sequence::plan::{LogStep, Record, classify},
+};
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Ok(text) = std::str::from_utf8(data) else {

@@ -19,6 +19,7 @@ mod operator;
 pub mod oracle;
 pub mod phone;
 pub mod plan;
+pub mod run;
 pub mod shards;
 pub mod shrink;
 mod splits;
@@ -30,7 +31,7 @@ pub mod world;
 use counts::Counts;
 use oracle::Violation;
 use plan::Plan;
-use world::World;
+use run::Run;
 
 /// The result of one run.
 #[derive(Debug, Clone)]
@@ -56,8 +57,9 @@ pub fn run(plan: &Plan, is_traced: bool) -> Outcome {
 
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
-        let world = World::new(plan.clone(), is_traced);
-        world.run().await;
+        let run = Run::new(plan.clone(), is_traced);
+        run.run().await;
+        let world = run.world;
 
         let mut violation = world.oracle.borrow().violation.clone();
         if violation.is_none() {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    faults::{Fault, Invocation, rng},
+    faults::{Fault, Invocation},
     plan::{GROUPS, What},
     world::World,
 };
@@ -113,43 +113,6 @@ impl World {
             }
         }
         self.needs_repair.set(true);
-    }
-
-    /// Restores the tables if a copy was taken. All devices are reset.
-    pub(crate) async fn restore(self: &Rc<Self>) {
-        let Some((copy, oracle)) = self.copy.borrow_mut().take() else {
-            return;
-        };
-
-        self.note(|| "the tables are restored".to_owned());
-        self.cloud.faults.count(Fault::Restore);
-        self.cloud.restore(&copy);
-        self.stream.borrow_mut().restart(&self.cloud);
-        self.oracle.borrow_mut().restored(&oracle);
-        self.may_reset.set(true);
-
-        for phone in &self.phones {
-            let mut phone = phone.lock().await;
-            let tenant = phone.owner().tenant;
-            (phone.backup, phone.goes_back) = (None, false); // a backup would hold undone state
-            phone.undone = phone
-                .client
-                .copies()
-                .keys()
-                .map(|name| name.channel.clone())
-                .collect();
-            // A repair does not find channels without rows in the copy: their copies are dropped
-            // here.
-            phone
-                .client
-                .drop_copies(|name| !oracle.has_rows(&tenant, &name.channel));
-        }
-
-        let mut rng = rng(&[self.plan.seed, 9]);
-        self.needs_repair.set(true);
-        while self.needs_repair.replace(false) {
-            self.repair(&json!({"start_over": true}), &mut rng).await;
-        }
     }
 
     /// Removes expired rows, as DynamoDB does.

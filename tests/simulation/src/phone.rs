@@ -8,6 +8,7 @@ mod typing;
 use std::{collections::BTreeSet, rc::Rc};
 
 use tidemark_client::{Client, Edit, Options};
+use tokio::sync::Mutex;
 
 use crate::{fate::Owner, faults::Fault, plan::What, world::World};
 
@@ -94,8 +95,15 @@ impl Phone {
         World::owner(self.tenant, self.user, self.client.device_id())
     }
 
-    /// Performs a step of the plan.
-    pub async fn act(&mut self, world: &Rc<World>, step: u64, what: What, rng: &mut fastrand::Rng) {
+    /// Performs a step of the plan. `clone` is the slot for a clone of this device.
+    pub async fn act(
+        &mut self,
+        world: &Rc<World>,
+        clone: &Mutex<Self>,
+        step: u64,
+        what: What,
+        rng: &mut fastrand::Rng,
+    ) {
         if !self.is_on {
             return;
         }
@@ -114,7 +122,7 @@ impl Phone {
                 if world.cloud.faults.is_on(Fault::ClonedDevice)
                     && self.client.options().is_current =>
             {
-                self.start_clone(world).await
+                self.start_clone(world, clone).await
             }
             What::RestoreDevice | What::Clone => {}
             What::Type(edits) => {
@@ -131,8 +139,8 @@ impl Phone {
 
     /// Starts the clone with a copy of everything that this device stores, unless it has started
     /// before.
-    async fn start_clone(&self, world: &World) {
-        let mut clone = world.phones[world.phones.len() - 1].lock().await;
+    async fn start_clone(&self, world: &World, clone: &Mutex<Self>) {
+        let mut clone = clone.lock().await;
         if !clone.is_on {
             world.cloud.faults.count(Fault::ClonedDevice);
             clone.is_on = true;

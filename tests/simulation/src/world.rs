@@ -1,31 +1,23 @@
-//! A run: the actors of a plan perform their steps over one deployment.
+//! The world of a run: the deployment, the oracle, and the state that the actors share.
 
 mod requests;
-mod rest;
 
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
     sync::Arc,
-    time::Duration,
 };
 
-use futures_util::future::join_all;
-use tokio::{
-    sync::Mutex,
-    task::JoinHandle,
-    time::{Instant, sleep_until},
-};
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
     cloud::{Cloud, TableSnapshot},
     counts::Counts,
     fate::Owner,
-    faults::{FaultProfile, rng},
+    faults::FaultProfile,
     oracle::Oracle,
-    phone::Phone,
-    plan::{Actor, GROUPS, PHASES, Plan, Step, TENANTS, USERS, What},
+    plan::{Plan, TENANTS, USERS},
     shards::Stream,
 };
 
@@ -44,8 +36,7 @@ pub struct World {
     /// The statistics of the run.
     pub counts: RefCell<Counts>,
     pub(crate) stream: RefCell<Stream>,
-    pub(crate) phones: Vec<Mutex<Phone>>,
-    late: RefCell<Vec<JoinHandle<()>>>,
+    pub(crate) late: RefCell<Vec<JoinHandle<()>>>,
     pub(crate) consumers: RefCell<Vec<JoinHandle<()>>>,
     pub(crate) is_down_until: Cell<Option<Instant>>,
     pub(crate) is_resting: Cell<bool>,
@@ -63,30 +54,13 @@ pub struct World {
 }
 
 impl World {
-    /// Creates the world of a plan.
-    pub fn new(plan: Plan, is_traced: bool) -> Rc<Self> {
+    /// Creates the world of a plan, with the groups of each user by tenant and user.
+    pub fn new(
+        plan: Plan,
+        groups: BTreeMap<(usize, usize), Vec<String>>,
+        is_traced: bool,
+    ) -> Rc<Self> {
         let faults = Arc::new(FaultProfile::of(plan.seed, &plan.without));
-        let mut rng = rng(&[plan.seed, 5]);
-
-        let mut groups = BTreeMap::new();
-        for tenant in 0..TENANTS.len() {
-            for user in 0..USERS.len() {
-                groups.insert(
-                    (tenant, user),
-                    GROUPS[..rng.usize(0..3)]
-                        .iter()
-                        .map(|group| (*group).to_owned())
-                        .collect(),
-                );
-            }
-        }
-
-        let phones = plan.world.phones.iter().enumerate();
-        let mut phones: Vec<Phone> = phones
-            .map(|(number, (tenant, user))| Phone::new(number, *tenant, *user, &mut rng))
-            .collect();
-        phones.push(phones[0].clone_place());
-        let phones = phones.into_iter().map(Mutex::new).collect();
 
         Rc::new(Self {
             cloud: Cloud::new(faults),
@@ -95,7 +69,6 @@ impl World {
             batches: RefCell::default(),
             counts: RefCell::default(),
             stream: RefCell::new(Stream::new(plan.seed)),
-            phones,
             late: RefCell::default(),
             consumers: RefCell::default(),
             is_down_until: Cell::new(None),
@@ -108,52 +81,6 @@ impl World {
             began: Instant::now(),
             plan,
         })
-    }
-
-    /// Performs all phases of the plan.
-    pub async fn run(self: &Rc<Self>) {
-        for phase in 0..PHASES {
-            self.restore().await;
-            self.go_back(phase).await;
-            self.is_resting.set(false);
-            self.cloud.faults.calm(false);
-            self.consume();
-
-            let steps = self.plan.steps.iter().filter(|step| step.phase == phase);
-            let mut actors: BTreeMap<Actor, Vec<&Step>> = BTreeMap::new();
-            steps.for_each(|step| actors.entry(step.actor).or_default().push(step));
-
-            let began = Instant::now();
-            join_all(actors.into_values().map(async |steps| {
-                for step in steps {
-                    sleep_until(began + Duration::from_millis(step.at_ms)).await;
-                    if self.is_over() {
-                        return;
-                    }
-                    self.note(|| step.to_string());
-                    self.act(step).await;
-                }
-            }))
-            .await;
-
-            self.rest(phase).await;
-            if self.is_over() {
-                return;
-            }
-        }
-    }
-
-    /// Restores devices from their backups between two phases. They pull before they do anything
-    /// else.
-    async fn go_back(self: &Rc<Self>, phase: u64) {
-        let mut rng = rng(&[self.plan.seed, 10, phase]);
-        for phone in &self.phones {
-            let mut phone = phone.lock().await;
-            if std::mem::take(&mut phone.goes_back) {
-                phone.go_back(self);
-                phone.finish_pulling(self, &mut rng).await;
-            }
-        }
     }
 
     /// Returns whether an invariant is violated, which ends the run.
@@ -174,21 +101,6 @@ impl World {
     /// Takes the lines of the trace.
     pub fn into_trace(&self) -> Vec<String> {
         self.trace.as_ref().map(RefCell::take).unwrap_or_default()
-    }
-
-    async fn act(self: &Rc<Self>, step: &Step) {
-        let mut rng = rng(&[self.plan.seed, 6, step.id]);
-        match (step.actor, step.what) {
-            (Actor::Phone(number), what) => {
-                let mut phone = self.phones[number].lock().await;
-                phone.act(self, step.id, what, &mut rng).await;
-            }
-            (Actor::Admin(tenant), What::Resolve) => {
-                crate::admin::resolve(self, tenant, &mut rng).await
-            }
-            (Actor::Admin(tenant), _) => crate::admin::replay(self, tenant, &mut rng).await,
-            (Actor::Operator, what) => self.operate(what, &mut rng).await,
-        }
     }
 
     /// Returns the channels that a user may read.

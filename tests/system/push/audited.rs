@@ -4,11 +4,14 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Meter, Script, Stack, hooks::Moment};
+use tidemark_tests::{Device, Item, Meter, Script, Stack, hooks::Moment, scenario};
 
-fn task(action: &str, id: &str, channel: &str, version: u64) -> Value {
-    json!({"resource_type": "task", "action": action, "channel": channel, "client_version": version, "base_version": version,
-        "payload": {"id": id, "title": action}})
+fn task(action: &str, id: &str, channel: &str, version: u64) -> Item {
+    let payload = json!({"id": id, "title": action});
+    Item::new("task", action, version)
+        .base(version)
+        .channel(channel)
+        .payload(payload)
 }
 
 /// Returns a device of an admin who belongs to the group `north`.
@@ -18,14 +21,6 @@ fn admin(stack: &Stack) -> Device<'_> {
         stack.token("acme", "root", &["admin"], &["north"]),
         "desk",
     )
-}
-
-async fn entries(stack: &Stack) -> Vec<Value> {
-    let token = stack.token("acme", "root", &["admin"], &[]);
-    stack.get("audit?order=oldest", &token).await.ok()["entries"]
-        .as_array()
-        .expect("entries")
-        .clone()
 }
 
 #[tokio::test]
@@ -41,7 +36,7 @@ async fn admin_writes_into_foreign_channels_are_audited() {
     ]);
 
     admin(&stack).push(items).await;
-    let entries = entries(&stack).await;
+    let entries = scenario::audit_entries(&stack, "?order=oldest").await;
     assert_eq!(entries.len(), 1);
     let entry = &entries[0];
 
@@ -82,7 +77,7 @@ async fn updates_and_deletes_by_admins_are_audited() {
         .push_one(task("delete", "a", "user/ana", 3))
         .await;
 
-    let resources: Vec<Value> = entries(&stack)
+    let resources: Vec<Value> = scenario::audit_entries(&stack, "?order=oldest")
         .await
         .iter()
         .map(|entry| entry["resources"][0].clone())

@@ -2,7 +2,7 @@
 //! applied (§3.4, §3.5).
 
 use serde_json::json;
-use tidemark_tests::Stack;
+use tidemark_tests::{Item, Stack};
 
 use super::{create, edit};
 
@@ -34,10 +34,7 @@ async fn own_run_of_edits_does_not_conflict() {
 
     // Without base versions, each client version counts the preceding edits.
     for (client_version, by) in [(4, "d"), (5, "e"), (6, "f")] {
-        let mut item = edit("m", client_version, 0, by);
-        item.as_object_mut()
-            .expect("an item")
-            .remove("base_version");
+        let item = Item::update("meter", "m", client_version, json!({"by": by}));
         assert_eq!(
             ana.push_one(item).await["server_version"],
             client_version + 1
@@ -146,11 +143,7 @@ async fn base_version_ahead_of_server_conflicts() {
         "conflict"
     );
 
-    let mut counting_first = edit("m", 2, 0, "counted before sending");
-    counting_first
-        .as_object_mut()
-        .expect("an item")
-        .remove("base_version");
+    let counting_first = Item::update("meter", "m", 2, json!({"by": "counted before sending"}));
     assert_eq!(
         stack.device("ben", "phone").push_one(counting_first).await["status"],
         "ok"
@@ -209,15 +202,14 @@ async fn noop_edit_is_ok_without_write() {
 async fn updates_are_merge_patches_by_either_id() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    let made = ana
-        .push_one(json!({"client_temp_id": "t-1", "resource_type": "meter", "action": "create", "client_version": 1,
-        "payload": {"a": {"x": 1, "y": 2}, "b": 1, "c": null}}))
-        .await;
+    let content = json!({"a": {"x": 1, "y": 2}, "b": 1, "c": null});
+    let create = Item::create_as("meter", "t-1", content).version(1);
+    let made = ana.push_one(create).await;
 
     // The update is in a later batch, before the device knows the id.
-    let patch = json!({"client_temp_id": "t-1", "resource_type": "meter", "action": "update", "client_version": 1, "base_version": 0,
-        "payload": {"a": {"x": null, "z": 3}, "b": null, "d": []}});
-    let patched = ana.push_one(patch).await;
+    let by_temp_id = |temp_id: &str| Item::new("meter", "update", 1).temp_id(temp_id);
+    let patch = json!({"a": {"x": null, "z": 3}, "b": null, "d": []});
+    let patched = ana.push_one(by_temp_id("t-1").base(0).payload(patch)).await;
     assert_eq!(
         (&patched["server_id"], &patched["server_version"]),
         (&made["server_id"], &json!(2))
@@ -230,8 +222,10 @@ async fn updates_are_merge_patches_by_either_id() {
     // A create with a requested id is found by its temp id within the batch.
     let results = ana
         .push(json!([
-            {"client_temp_id": "t-2", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"id": "asked"}},
-            {"client_temp_id": "t-2", "resource_type": "meter", "action": "update", "client_version": 1, "payload": {"b": 1}},
+            Item::create("meter", "asked", json!({}))
+                .temp_id("t-2")
+                .version(1),
+            by_temp_id("t-2").payload(json!({"b": 1})),
         ]))
         .await;
     assert_eq!(
@@ -244,7 +238,7 @@ async fn updates_are_merge_patches_by_either_id() {
 async fn second_create_under_temp_id_conflicts() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    let create = |value: u64| json!({"client_temp_id": "t-1", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"v": value}});
+    let create = |value: u64| Item::create_as("meter", "t-1", json!({"v": value})).version(1);
     let first = ana.push_one(create(1)).await;
     let second = ana.push_one(create(2)).await;
     assert_eq!(
@@ -262,8 +256,7 @@ async fn any_growing_client_version_is_accepted() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     let clock = 1_764_000_000_000_u64;
-    let mut made = create("m");
-    made["client_version"] = clock.into();
+    let made = create("m").version(clock);
     ana.push_one(made.clone()).await;
 
     let edits = json!([edit("m", clock + 5, 0, "a"), edit("m", clock + 17, 0, "b")]);
@@ -297,8 +290,7 @@ async fn own_earlier_create_is_already_created() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     ana.push_one(create("m")).await;
-    let mut other = create("m");
-    other["payload"]["by"] = "other".into();
+    let other = Item::create("meter", "m", json!({"by": "other"}));
 
     let result = ana.push_one(other.clone()).await;
     assert_eq!(

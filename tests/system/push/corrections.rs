@@ -2,25 +2,16 @@
 //! supersedes (§3.9).
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack, scenario};
 
-fn meter(code: &str, note: u32) -> Value {
-    json!({"resource_type": "meter", "action": "create", "client_temp_id": "t-1", "client_version": 0, "payload": {"code": code, "note": note}})
-}
+use super::delete;
 
-async fn conflict(stack: &Stack, id: &Value) -> Value {
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    stack
-        .get(
-            &format!("conflicts/{}", id.as_str().expect("an id")),
-            &admin,
-        )
-        .await
-        .ok()
+fn meter(code: &str, note: u32) -> Item {
+    Item::create_as("meter", "t-1", json!({"code": code, "note": note}))
 }
 
 async fn open(stack: &Stack) -> Vec<Value> {
-    let admin = stack.token("acme", "root", &["admin"], &[]);
+    let admin = scenario::admin(stack);
     stack.get("conflicts?status=open", &admin).await.ok()["conflicts"]
         .as_array()
         .expect("a list")
@@ -29,17 +20,12 @@ async fn open(stack: &Stack) -> Vec<Value> {
 
 /// Creates meters with the codes A and B as the office, and returns Ana's phone.
 async fn office(stack: &Stack) -> Device<'_> {
-    let held = |id: &str, code: &str| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "code": code}});
+    let held = |id: &str, code: &str| Item::create("meter", id, json!({"code": code}));
     stack
         .device("office", "pc")
         .push(json!([held("m-a", "A"), held("m-b", "B")]))
         .await;
     stack.device("ana", "phone")
-}
-
-/// Returns the path of the resolution of a conflict.
-fn resolution_of(conflict: &Value) -> String {
-    format!("conflicts/{}/resolve", conflict.as_str().expect("an id"))
 }
 
 #[tokio::test]
@@ -59,7 +45,7 @@ async fn corrections_of_rejected_create_share_conflict() {
         );
     }
 
-    let shown = conflict(&stack, &first["conflict_id"]).await;
+    let shown = scenario::conflict(&stack, &first["conflict_id"]).await;
     assert_eq!(
         (open(&stack).await.len(), &shown["edit_count"]),
         (1, &json!(6))
@@ -67,14 +53,9 @@ async fn corrections_of_rejected_create_share_conflict() {
 
     // Accepting the conflict applies the last create, once its value is free.
     let office = stack.device("office", "pc");
-    office.push_one(json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m-b"}})).await;
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    let outcome = stack
-        .post(
-            &resolution_of(&first["conflict_id"]),
-            &admin,
-            &json!({"resolution": "accept_client"}),
-        )
+    office.push_one(delete("m-b", 1)).await;
+    let accept = json!({"resolution": "accept_client"});
+    let outcome = scenario::resolve(&stack, &first["conflict_id"], &accept)
         .await
         .ok();
     assert_eq!(outcome["server_payload"], json!({"code": "B", "note": 5}));
@@ -84,7 +65,7 @@ async fn corrections_of_rejected_create_share_conflict() {
 /// resolved it.
 async fn assert_superseded(stack: &Stack, id: &Value) {
     assert_eq!(open(stack).await.len(), 0);
-    let shown = conflict(stack, id).await;
+    let shown = scenario::conflict(stack, id).await;
     assert_eq!(
         (&shown["status"], &shown["edit_count"]),
         (&json!("resolved"), &json!(2)),
@@ -98,9 +79,7 @@ async fn assert_superseded(stack: &Stack, id: &Value) {
         (&json!("accept_server"), &json!("policy:superseded"))
     );
 
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    let audit = stack.get("audit", &admin).await.ok();
-    let entry = &audit["entries"][0];
+    let entry = &scenario::audit_entries(stack, "").await[0];
     assert_eq!(
         (&entry["conflict_id"], &entry["by"], &entry["via"]),
         (id, &json!("policy:superseded"), &json!("policy"))
@@ -113,9 +92,7 @@ async fn assert_superseded(stack: &Stack, id: &Value) {
 
 /// Asserts that a later resolution by an admin is rejected.
 async fn assert_late_resolution_rejected(stack: &Stack, id: &Value) {
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    let decision = json!({"resolution": "accept_client"});
-    let late = stack.post(&resolution_of(id), &admin, &decision).await;
+    let late = scenario::resolve(stack, id, &json!({"resolution": "accept_client"})).await;
     assert_eq!(late.json()["code"], "already_resolved", "{}", late.text);
 }
 
@@ -143,7 +120,11 @@ async fn successful_create_supersedes_its_conflict() {
     let mut ana = office(&stack).await;
     let rejected = ana.push_one(meter("A", 0)).await;
     let conflict_id = &rejected["conflict_id"];
-    let joined = ana.push_one(json!({"resource_type": "meter", "action": "update", "client_temp_id": "t-1", "client_version": 1, "base_version": 0, "payload": {"n": 1}})).await;
+    let edit = Item::new("meter", "update", 1)
+        .base(0)
+        .temp_id("t-1")
+        .payload(json!({"n": 1}));
+    let joined = ana.push_one(edit).await;
     assert_eq!(&joined["conflict_id"], conflict_id);
 
     let made = ana.push_one(meter("free", 1)).await;
@@ -192,13 +173,9 @@ async fn correction_in_the_same_batch_supersedes_too() {
     );
 }
 
-/// Builds a create of the meter `natural` with this base version, if any.
-fn create_natural(base: Option<u64>, note: u64) -> Value {
-    let mut item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "natural", "code": "A", "note": note}});
-    if let Some(base) = base {
-        item["base_version"] = base.into();
-    }
-    item
+/// Builds a create of the meter `natural`.
+fn create_natural(note: u64) -> Item {
+    Item::create("meter", "natural", json!({"code": "A", "note": note}))
 }
 
 /// Asserts that a result is `ok` with this version.
@@ -214,23 +191,27 @@ fn assert_applied(result: &Value, version: u64, context: &str) {
 async fn create_based_on_tombstone_revives_resource() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    let delete = |base: u64| json!({"resource_type": "meter", "action": "delete", "client_version": base, "base_version": base, "payload": {"id": "natural"}});
-
     for (base, note) in [(0, 1), (2, 1), (4, 2)] {
-        let made = ana.push_one(create_natural(Some(base), note)).await;
+        let create = create_natural(note).base(base);
+        let made = ana.push_one(create.clone()).await;
         assert_applied(&made, base + 1, "a create");
-        let again = ana.push_one(create_natural(Some(base), note)).await;
+        let again = ana.push_one(create).await;
         assert_applied(&again, base + 1, "a retry is idempotent");
         assert_eq!(
-            ana.push_one(delete(base + 1)).await["server_version"],
+            ana.push_one(delete("natural", base + 1)).await["server_version"],
             base + 2
         );
     }
 
     // A create that is not based on the delete may be a retry of an earlier one, so it conflicts.
     let ben = stack.device("ben", "phone");
-    for base in [None, Some(0), Some(5), Some(7)] {
-        let stale = ben.push_one(create_natural(base, 3)).await;
+    for stale in [
+        create_natural(3),
+        create_natural(3).base(0),
+        create_natural(3).base(5),
+        create_natural(3).base(7),
+    ] {
+        let stale = ben.push_one(stale).await;
         assert_eq!(
             (&stale["status"], &stale["code"], &stale["server_deleted"]),
             (&json!("conflict"), &json!("id_taken"), &json!(true))
@@ -239,7 +220,7 @@ async fn create_based_on_tombstone_revives_resource() {
 
     // Another device that has received the delete may create the resource too. This supersedes its
     // rejected create.
-    let made = ben.push_one(create_natural(Some(6), 4)).await;
+    let made = ben.push_one(create_natural(4).base(6)).await;
     assert_applied(&made, 7, "a create by another device");
     assert_eq!(
         made["superseded_conflicts"].as_array().map(Vec::len),
@@ -249,18 +230,13 @@ async fn create_based_on_tombstone_revives_resource() {
     assert_eq!(stack.rows("unique_keys").len(), 1);
 }
 
-/// Builds a create or delete of the meter `natural`.
-fn natural(action: &str, version: u64, base: u64, note: u64) -> Value {
-    let payload = if action == "delete" {
-        json!({"id": "natural"})
-    } else {
-        json!({"id": "natural", "code": "A", "note": note})
-    };
-    json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": base, "payload": payload})
+/// Builds a delete of the meter `natural` whose base is not known.
+fn delete_natural(version: u64) -> Item {
+    Item::delete("meter", "natural", version).base(0)
 }
 
 /// Pushes the queue in one batch or item by item. Returns the server versions.
-async fn push_queue(device: &Device<'_>, queue: &[Value], is_one_batch: bool) -> Vec<Value> {
+async fn push_queue(device: &Device<'_>, queue: &[Item], is_one_batch: bool) -> Vec<Value> {
     let batches = if is_one_batch {
         vec![queue.to_vec()]
     } else {
@@ -269,7 +245,7 @@ async fn push_queue(device: &Device<'_>, queue: &[Value], is_one_batch: bool) ->
 
     let mut versions = Vec::new();
     for batch in batches {
-        let results = device.push(Value::Array(batch)).await;
+        let results = device.push(json!(batch)).await;
         versions.extend(
             results
                 .iter()
@@ -280,7 +256,7 @@ async fn push_queue(device: &Device<'_>, queue: &[Value], is_one_batch: bool) ->
 }
 
 /// Asserts that a stale create conflicts with the deleted meter, with this code.
-async fn assert_stale(device: &Device<'_>, create: Value, code: &str) {
+async fn assert_stale(device: &Device<'_>, create: Item, code: &str) {
     let stale = device.push_one(create).await;
     assert_eq!(
         (&stale["code"], &stale["server_deleted"]),
@@ -294,12 +270,12 @@ async fn assert_stale(device: &Device<'_>, create: Value, code: &str) {
 #[tokio::test]
 async fn create_after_own_delete_revives_resource() {
     // The second create has the same content as the first one.
-    let first = || natural("create", 0, 0, 1);
+    let first = || create_natural(1).base(0);
     let queue = [
-        natural("delete", 1, 0, 0),
-        natural("create", 2, 0, 1),
-        natural("delete", 3, 0, 0),
-        natural("create", 4, 0, 2),
+        delete_natural(1),
+        create_natural(1).base(0).version(2),
+        delete_natural(3),
+        create_natural(2).base(0).version(4),
     ];
 
     for is_one_batch in [true, false] {
@@ -318,16 +294,17 @@ async fn create_after_own_delete_revives_resource() {
             (&row["server_version"]["N"], &row["deleted"]["BOOL"]),
             (&json!("5"), &json!(false))
         );
-        let delete = natural("delete", 5, 0, 0);
-        assert_eq!(ana.push_one(delete).await["server_version"], 6);
+        assert_eq!(ana.push_one(delete_natural(5)).await["server_version"], 6);
         for (version, base) in [(7, 0), (7, 4), (0, 5)] {
-            assert_stale(&ben, natural("create", version, base, 3), "id_taken").await;
+            let stale = create_natural(3).version(version).base(base);
+            assert_stale(&ben, stale, "id_taken").await;
         }
 
         // A create of the same device that may have been applied before the delete conflicts as
         // well.
         for version in [0, 4, 5] {
-            assert_stale(&ana, natural("create", version, 0, 9), "already_created").await;
+            let stale = create_natural(9).version(version).base(0);
+            assert_stale(&ana, stale, "already_created").await;
         }
     }
 }
@@ -337,23 +314,18 @@ async fn create_after_own_delete_revives_resource() {
 async fn repeated_revival_returns_the_last_version() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    let item = |action: &str, base: u64| {
-        let version = if action == "create" { 0 } else { base };
-        json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": base, "payload": {"id": "natural"}})
-    };
+    let create = |base: u64| Item::create("meter", "natural", json!({})).base(base);
+    let edits = [
+        create(0),
+        delete("natural", 1),
+        create(2),
+        delete("natural", 3),
+        create(4),
+    ];
 
-    for (action, base) in [
-        ("create", 0),
-        ("delete", 1),
-        ("create", 2),
-        ("delete", 3),
-        ("create", 4),
-    ] {
-        assert_eq!(
-            ana.push_one(item(action, base)).await["server_version"],
-            base + 1,
-            "{action} on {base}"
-        );
+    for (base, edit) in edits.into_iter().enumerate() {
+        let result = ana.push_one(edit).await;
+        assert_eq!(result["server_version"], base + 1, "on {base}");
     }
-    assert_eq!(ana.push_one(item("create", 4)).await["server_version"], 5);
+    assert_eq!(ana.push_one(create(4)).await["server_version"], 5);
 }

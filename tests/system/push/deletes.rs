@@ -9,7 +9,7 @@ use super::{create, delete, edit};
 async fn no_retry_restores_a_deleted_resource() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    let sent = [create("m"), edit("m", 1, 1, "a"), delete("m", 2)];
+    let sent = [create("m"), edit("m", 1, 1, "a"), delete("m", 2)].map(Value::from);
     let mut first: Vec<Value> = Vec::new();
     for item in &sent {
         first.push(ana.push_one(item.clone()).await);

@@ -1,11 +1,14 @@
 //! A retry of any item is idempotent, in the same batch or another and after any crash: it changes
 //! nothing and returns the first result (§3.6).
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use serde_json::{Value, json};
-use tidemark::engine::{Reply, http::CallFate};
-use tidemark_tests::{Script, Stack, hooks::Moment};
+use tidemark::engine::http::CallFate;
+use tidemark_tests::{Item, Script, Stack, hooks::Moment};
 
 use super::{create, delete, edit, stable_fields};
 
@@ -13,10 +16,16 @@ use super::{create, delete, edit, stable_fields};
 /// conflicts and another after it, and an error.
 fn mixed_batch() -> Value {
     json!([
-        {"client_temp_id": "t-1", "resource_type": "submission", "action": "create", "client_version": 1,
-         "payload": {"form_id": "f", "data": {"a": 1.0}}},
-        {"client_temp_id": "t-1", "resource_type": "submission", "action": "update", "client_version": 1, "base_version": 0,
-         "payload": {"data": {"b": 2}}},
+        Item::create_as(
+            "submission",
+            "t-1",
+            json!({"form_id": "f", "data": {"a": 1.0}})
+        )
+        .version(1),
+        Item::new("submission", "update", 1)
+            .base(0)
+            .temp_id("t-1")
+            .payload(json!({"data": {"b": 2}})),
         edit("mine", 1, 1, "second"),
         edit("mine", 2, 1, "third"),
         delete("gone", 1),
@@ -43,10 +52,6 @@ fn resources(stack: &Stack) -> Vec<Value> {
     rows
 }
 
-fn conflicts(stack: &Stack) -> Vec<Value> {
-    stack.conflicts()
-}
-
 #[tokio::test]
 async fn retried_push_is_idempotent() {
     let stack = Stack::new();
@@ -60,13 +65,13 @@ async fn retried_push_is_idempotent() {
             "ok", "ok", "ok", "ok", "ok", "conflict", "conflict", "error"
         ]
     );
-    let stored = (resources(&stack), conflicts(&stack));
+    let stored = (resources(&stack), stack.conflicts());
 
     assert_eq!(
         stable_fields(&ana.push(mixed_batch()).await),
         stable_fields(&first)
     );
-    assert_eq!((resources(&stack), conflicts(&stack)), stored);
+    assert_eq!((resources(&stack), stack.conflicts()), stored);
 }
 
 #[tokio::test]
@@ -75,7 +80,7 @@ async fn retried_items_in_any_order_are_idempotent() {
     prepared(&stack).await;
     let ana = stack.device("ana", "phone");
     let first = ana.push(mixed_batch()).await;
-    let stored = (resources(&stack), conflicts(&stack));
+    let stored = (resources(&stack), stack.conflicts());
 
     for index in [7, 3, 0, 6, 2, 5, 1, 4] {
         let again = ana.push_one(mixed_batch()[index].clone()).await;
@@ -90,7 +95,7 @@ async fn retried_items_in_any_order_are_idempotent() {
     let mut again = ana.push(backwards).await;
     again.reverse();
     assert_eq!(stable_fields(&again), stable_fields(&first));
-    assert_eq!((resources(&stack), conflicts(&stack)), stored);
+    assert_eq!((resources(&stack), stack.conflicts()), stored);
 }
 
 #[tokio::test]
@@ -133,7 +138,7 @@ async fn edit_outside_deduplication_window_becomes_conflict() {
 
     // The device's own edits exceed the deduplication window too. Then the device's run
     // distinguishes an old edit from a new one.
-    let chain: Vec<Value> = (0..20)
+    let chain: Vec<Item> = (0..20)
         .map(|at| edit("gone", 1 + at, 1, &format!("chain {at}")))
         .collect();
     for item in &chain {
@@ -151,7 +156,7 @@ async fn fifty_edits_of_one_batch_are_deduplicated() {
     let stack = Stack::new();
     prepared(&stack).await;
     let ana = stack.device("ana", "phone");
-    let chain: Vec<Value> = (0..50)
+    let chain: Vec<Item> = (0..50)
         .map(|at| edit("mine", 1 + at, 1, &format!("chain {at}")))
         .collect();
     let first = ana.push(chain.clone().into()).await;
@@ -249,11 +254,7 @@ async fn high_water_mark_prevents_reapplying_expired_edit() {
     let stack = Stack::new();
     prepared(&stack).await;
     // The client numbers versions in its own way and sends no base version.
-    let mut claimed = edit("mine", 20, 0, "claims twenty");
-    claimed
-        .as_object_mut()
-        .expect("an item")
-        .remove("base_version");
+    let claimed = Item::update("meter", "mine", 20, json!({"by": "claims twenty"}));
     let ana = stack.device("ana", "phone");
     assert_eq!(ana.push_one(claimed.clone()).await["server_version"], 2);
 
@@ -265,10 +266,7 @@ async fn high_water_mark_prevents_reapplying_expired_edit() {
     assert_eq!(ana.push_one(claimed).await["status"], "conflict");
 
     // The high-water mark is stored per device and does not affect other devices.
-    let mut seen = edit("mine", 20, 0, "eva's");
-    seen.as_object_mut()
-        .expect("an item")
-        .remove("base_version");
+    let seen = Item::update("meter", "mine", 20, json!({"by": "eva's"}));
     assert_eq!(
         stack.device("eva", "phone").push_one(seen).await["status"],
         "ok"
@@ -300,36 +298,12 @@ async fn expired_batch_id_accepts_other_items() {
     );
 }
 
-/// Returns a hook that throttles every statement within a response of 200, as DynamoDB does, while
-/// the switch is on.
-fn throttling(is_on: Arc<std::sync::atomic::AtomicBool>) -> Script {
-    Script::new(move |_, operation, body, moment| {
-        if operation != "BatchExecuteStatement"
-            || moment == Moment::After
-            || !is_on.load(std::sync::atomic::Ordering::SeqCst)
-        {
-            return CallFate::Continue;
-        }
-
-        let request: Value = serde_json::from_str(body).expect("a request");
-        let error = json!({"Error": {"Code": "ThrottlingError", "Message": "slow down"}});
-        let responses: Vec<Value> = request["Statements"]
-            .as_array()
-            .expect("statements")
-            .iter()
-            .map(|_| error.clone())
-            .collect();
-        CallFate::Reply(Reply {
-            status: 200,
-            body: json!({"Responses": responses}).to_string().into_bytes(),
-        })
-    })
-}
-
 #[tokio::test(start_paused = true)]
 async fn batch_retry_processes_retryable_items_again() {
-    let is_throttled = Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let stack = Stack::hooked(Arc::new(throttling(is_throttled.clone())));
+    let is_throttled = Arc::new(AtomicBool::new(true));
+    let throttling =
+        Script::failing_statements("ThrottlingError", "slow down", is_throttled.clone());
+    let stack = Stack::hooked(Arc::new(throttling));
     let ana = stack.device("ana", "phone");
     let items = json!([create("one"), edit("missing", 1, 1, "x")]);
     let first = ana.push_batch("b-1", &items).await.ok();
@@ -343,7 +317,7 @@ async fn batch_retry_processes_retryable_items_again() {
         (&json!("not_found"), &json!(false))
     );
 
-    is_throttled.store(false, std::sync::atomic::Ordering::SeqCst);
+    is_throttled.store(false, Ordering::SeqCst);
     ana.push_one(create("missing")).await;
     let second = ana.push_batch("b-1", &items).await.ok();
     assert_eq!(
@@ -392,5 +366,5 @@ async fn write_with_lost_response_is_recognized() {
         )
     );
     assert_eq!(results[1]["server_version"], 2);
-    assert!(conflicts(&stack).is_empty());
+    assert!(stack.conflicts().is_empty());
 }

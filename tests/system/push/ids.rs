@@ -1,11 +1,12 @@
 //! Ids that are derived for a device cannot be requested by another device (§3.1).
 
-use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use serde_json::json;
+use tidemark_tests::{Device, Item, Stack};
 
-fn create(temp_id: Option<&str>, id: Option<&str>) -> Value {
-    json!({"resource_type": "meter", "action": "create", "client_version": 0, "client_temp_id": temp_id,
-        "payload": {"id": id, "by": "me"}})
+fn create(temp_id: Option<&str>, id: Option<&str>) -> Item {
+    Item::new("meter", "create", 0)
+        .with("client_temp_id", temp_id)
+        .payload(json!({"id": id, "by": "me"}))
 }
 
 /// Returns the id that is derived for Ana's phone and the temp id `tmp-1`.
@@ -66,8 +67,7 @@ async fn device_may_resend_create_with_derived_id() {
         "ok"
     );
 
-    let update = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
-        "payload": {"id": id, "by": "ben"}});
+    let update = Item::update("meter", &id, 1, json!({"by": "ben"})).base(1);
     assert_eq!(
         stack.device("ben", "phone").push_one(update).await["server_version"],
         2
@@ -97,14 +97,12 @@ async fn derived_id_is_bound_to_its_channel() {
     let id = derived().await;
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    let mut elsewhere = create(Some("tmp-1"), Some(&id));
-    elsewhere["channel"] = "user/ana".into();
+    let elsewhere = create(Some("tmp-1"), Some(&id)).channel("user/ana");
     assert_eq!(ana.push_one(elsewhere).await["code"], "invalid_id");
     // An id with the prefix of another type is never derived for this type, so it is accepted.
-    let mut other_type = create(None, Some(&id));
-    other_type["resource_type"] = "submission".into();
-    other_type["payload"]["form_id"] = "f".into();
-    other_type["payload"]["data"] = json!({});
+    let other_type = create(None, Some(&id))
+        .with("resource_type", "submission")
+        .payload(json!({"id": id, "by": "me", "form_id": "f", "data": {}}));
     assert_eq!(ana.push_one(other_type).await["status"], "ok");
 }
 
@@ -130,8 +128,7 @@ async fn client_uuids_are_accepted_as_ids() {
 async fn items_after_rejected_id_depend_on_it() {
     let id = derived().await;
     let stack = Stack::new();
-    let update = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 0,
-        "payload": {"id": id, "by": "ben"}});
+    let update = Item::update("meter", &id, 1, json!({"by": "ben"})).base(0);
     let results = stack
         .device("ben", "phone")
         .push(json!([create(None, Some(&id)), update]))

@@ -1,32 +1,33 @@
 //! The push examples of the lifecycle document.
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
-use tidemark_tests::Stack;
+use tidemark_tests::{Item, Stack};
 
 /// Creates the meter `m-123` and updates it to version 7.
 async fn meter_at_version_7(stack: &Stack) {
     let sys = stack.device("sys", "server");
-    sys.push_one(
-        json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-123", "reading": 1}}),
-    )
-    .await;
+    sys.push_one(Item::create("meter", "m-123", json!({"reading": 1})))
+        .await;
     for version in 1..7 {
-        let item = json!({"resource_type": "meter", "action": "update", "client_version": version,
-            "payload": {"id": "m-123", "reading": 43 + version, "last_updated_by": "sys"}});
-        assert_eq!(sys.push_one(item).await["server_version"], version + 1);
+        let patch = json!({"reading": 43 + version, "last_updated_by": "sys"});
+        let result = sys
+            .push_one(Item::update("meter", "m-123", version, patch))
+            .await;
+        assert_eq!(result["server_version"], version + 1);
     }
 }
 
 /// Returns the request of the document.
 fn example() -> Value {
+    let submission = json!({"form_id": "f-1", "form_version": "v2", "data": {"fieldA": "ok"}});
     json!({
         "device_id": "device-uuid-123",
         "client_sync_token": "tok_20251203_123",
         "items": [
-            {"client_temp_id": "tmp-1", "resource_type": "submission", "action": "create",
-             "payload": {"form_id": "f-1", "form_version": "v2", "data": {"fieldA": "ok"}}, "client_version": 1},
-            {"resource_type": "meter", "action": "update", "payload": {"id": "m-123", "reading": 42}, "client_version": 5}
+            Item::create_as("submission", "tmp-1", submission).version(1),
+            Item::update("meter", "m-123", 5, json!({"reading": 42})),
         ]
     })
 }
@@ -77,16 +78,17 @@ fn assert_conflict_stored(stack: &Stack, id: &Value) {
     assert_eq!(conflicts[0]["status"]["S"], "open");
 }
 
+#[rstest]
+#[case::rest(ApiKind::Rest)]
+#[case::http(ApiKind::Http)]
 #[tokio::test]
-async fn push_example_has_the_documented_response() {
-    for api in [ApiKind::Rest, ApiKind::Http] {
-        let stack = Stack::new().behind(api);
-        meter_at_version_7(&stack).await;
-        let token = stack.token("acme", "ana", &[], &[]);
-        let response = stack.post("sync/push", &token, &example()).await.ok();
-        assert_documented(&response);
-        assert_conflict_stored(&stack, &response["results"][1]["conflict_id"]);
-    }
+async fn push_example_has_the_documented_response(#[case] api: ApiKind) {
+    let stack = Stack::new().behind(api);
+    meter_at_version_7(&stack).await;
+    let token = stack.token("acme", "ana", &[], &[]);
+    let response = stack.post("sync/push", &token, &example()).await.ok();
+    assert_documented(&response);
+    assert_conflict_stored(&stack, &response["results"][1]["conflict_id"]);
 }
 
 #[tokio::test]
@@ -95,10 +97,8 @@ async fn edits_of_one_phone_reach_another() {
     let ana = stack.device("ana", "phone");
     let mut ben = stack.device("ben", "tablet");
     ben.pull().await;
-    let made = ana
-        .push_one(json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1,
-        "payload": {"code": "A-1", "reading": 1.0}}))
-        .await;
+    let create = Item::create_as("meter", "t", json!({"code": "A-1", "reading": 1.0})).version(1);
+    let made = ana.push_one(create).await;
 
     stack.settle().await;
     let changes = ben.pull().await;

@@ -1,30 +1,45 @@
 //! The policy `field_merge` (§5): edits of different fields merge, and only overlapping edits
 //! conflict.
 
+use rstest::rstest;
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{
+    Device, Item, Stack,
+    scenario::{self, member_of_north},
+};
 
-fn create() -> Value {
-    json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": "group/north",
-        "payload": {"id": "t", "title": "read it", "status": "new", "size": 1.0}})
+/// Builds a create of the task with this content.
+fn create(payload: Value) -> Item {
+    Item::create("task", "t", payload).channel("group/north")
+}
+
+/// Returns the content that the tests create.
+fn content() -> Value {
+    json!({"title": "read it", "status": "new", "size": 1.0})
 }
 
 /// Builds a patch of the task that is based on `base`.
-fn patch(client_version: u64, base: u64, mut payload: Value) -> Value {
-    payload["id"] = "t".into();
-    json!({"resource_type": "task", "action": "update", "client_version": client_version, "base_version": base,
-        "channel": "group/north", "payload": payload})
+fn patch(client_version: u64, base: u64, payload: Value) -> Item {
+    Item::update("task", "t", client_version, payload)
+        .base(base)
+        .channel("group/north")
 }
 
-fn device<'a>(stack: &'a Stack, user: &str) -> Device<'a> {
-    Device::new(stack, stack.token("acme", user, &[], &["north"]), "phone")
+/// Builds a delete of the task that is based on its first version.
+fn delete(client_version: u64) -> Item {
+    Item::delete("task", "t", client_version)
+        .base(1)
+        .channel("group/north")
 }
 
 #[tokio::test]
 async fn edits_of_different_fields_merge() {
     let stack = Stack::new();
-    let (mut ana, mut ben) = (device(&stack, "ana"), device(&stack, "ben"));
-    ana.push_one(create()).await;
+    let (mut ana, mut ben) = (
+        member_of_north(&stack, "ana"),
+        member_of_north(&stack, "ben"),
+    );
+    ana.push_one(create(content())).await;
     stack.settle().await;
     ben.pull().await;
     ana.pull().await;
@@ -68,8 +83,11 @@ async fn edits_of_different_fields_merge() {
 #[tokio::test]
 async fn overlapping_edits_conflict() {
     let stack = Stack::new();
-    let (ana, ben) = (device(&stack, "ana"), device(&stack, "ben"));
-    ana.push_one(create()).await;
+    let (ana, ben) = (
+        member_of_north(&stack, "ana"),
+        member_of_north(&stack, "ben"),
+    );
+    ana.push_one(create(content())).await;
     ben.push_one(patch(
         1,
         1,
@@ -96,18 +114,14 @@ async fn overlapping_edits_conflict() {
         "ben's own field"
     );
 
-    let delete = json!({"resource_type": "task", "action": "delete", "client_version": 3, "base_version": 1,
-        "channel": "group/north", "payload": {"id": "t"}});
     assert_eq!(
-        ana.push_one(delete).await["status"],
+        ana.push_one(delete(3)).await["status"],
         "conflict",
         "a delete overlaps with everything"
     );
 
-    let create_again = json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": "group/north",
-        "payload": {"id": "t"}});
     assert_eq!(
-        ben.push_one(create_again).await["code"],
+        ben.push_one(create(json!({}))).await["code"],
         "id_taken",
         "a create never merges"
     );
@@ -116,8 +130,11 @@ async fn overlapping_edits_conflict() {
 #[tokio::test]
 async fn expired_edit_does_not_merge_again() {
     let stack = Stack::new();
-    let (ana, ben) = (device(&stack, "ana"), device(&stack, "ben"));
-    ana.push_one(create()).await;
+    let (ana, ben) = (
+        member_of_north(&stack, "ana"),
+        member_of_north(&stack, "ben"),
+    );
+    ana.push_one(create(content())).await;
     ben.push_one(patch(1, 1, json!({"note": "first"}))).await;
     let old = patch(1, 1, json!({"status": "a"}));
     assert_eq!(ana.push_one(old.clone()).await["merged"], true);
@@ -149,18 +166,14 @@ async fn expired_edit_does_not_merge_again() {
 /// Creates the task with a payload so large that the last one is stored apart from the row, and
 /// deletes it as version 2.
 async fn create_and_delete(device: &Device<'_>) {
-    let mut made = create();
-    made["payload"]["text"] = "x".repeat(30_000).into();
-    let delete = json!({"resource_type": "task", "action": "delete", "client_version": 1, "base_version": 1, "channel": "group/north",
-        "payload": {"id": "t"}});
-    device.push(json!([made, delete])).await;
+    let mut payload = content();
+    payload["text"] = "x".repeat(30_000).into();
+    device.push(json!([create(payload), delete(1)])).await;
 }
 
 /// Restores the deleted task with a create that is based on the tombstone.
 async fn restore_by_device(device: &Device<'_>) {
-    let mut again = create();
-    (again["base_version"], again["client_version"]) = (2.into(), 2.into());
-    again["payload"] = json!({"id": "t", "title": "again"});
+    let again = create(json!({"title": "again"})).version(2).base(2);
     assert_eq!(device.push_one(again).await["server_version"], 3);
 }
 
@@ -169,44 +182,42 @@ async fn restore_by_admin(stack: &Stack, device: &Device<'_>) {
     let conflict = device
         .push_one(patch(1, 1, json!({"status": "done"})))
         .await;
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    let path = format!(
-        "conflicts/{}/resolve",
-        conflict["conflict_id"].as_str().expect("an id")
-    );
     let merge = json!({"resolution": "manual_merge", "payload": {"title": "again"}});
-    stack.post(&path, &admin, &merge).await.ok();
+    scenario::resolve(stack, &conflict["conflict_id"], &merge)
+        .await
+        .ok();
 }
 
 /// Restoring a deleted resource counts as a write of all its fields, including absent ones: an edit
 /// that is based on the tombstone conflicts.
+#[rstest]
+#[case::by_a_device(false)]
+#[case::by_an_admin(true)]
 #[tokio::test]
-async fn edits_based_on_tombstone_conflict_after_restore() {
-    for is_restored_by_admin in [false, true] {
-        let stack = Stack::new();
-        let [office, ana, ben] = ["office", "ana", "ben"].map(|user| device(&stack, user));
-        create_and_delete(&office).await;
-        if is_restored_by_admin {
-            restore_by_admin(&stack, &ana).await;
-        } else {
-            restore_by_device(&ana).await;
-        }
-
-        let stale = ben.push_one(patch(2, 2, json!({"status": "done"}))).await;
-        assert_eq!(
-            (&stale["code"], &stale["server_version"]),
-            (&json!("version_mismatch"), &json!(3)),
-            "{stale}"
-        );
-
-        // After the restore, edits of different fields merge as usual.
-        assert_eq!(
-            office.push_one(patch(3, 3, json!({"size": 2}))).await["status"],
-            "ok"
-        );
-        assert_eq!(
-            ben.push_one(patch(3, 3, json!({"status": "done"}))).await["merged"],
-            true
-        );
+async fn edits_based_on_tombstone_conflict_after_restore(#[case] is_restored_by_admin: bool) {
+    let stack = Stack::new();
+    let [office, ana, ben] = ["office", "ana", "ben"].map(|user| member_of_north(&stack, user));
+    create_and_delete(&office).await;
+    if is_restored_by_admin {
+        restore_by_admin(&stack, &ana).await;
+    } else {
+        restore_by_device(&ana).await;
     }
+
+    let stale = ben.push_one(patch(2, 2, json!({"status": "done"}))).await;
+    assert_eq!(
+        (&stale["code"], &stale["server_version"]),
+        (&json!("version_mismatch"), &json!(3)),
+        "{stale}"
+    );
+
+    // After the restore, edits of different fields merge as usual.
+    assert_eq!(
+        office.push_one(patch(3, 3, json!({"size": 2}))).await["status"],
+        "ok"
+    );
+    assert_eq!(
+        ben.push_one(patch(3, 3, json!({"status": "done"}))).await["merged"],
+        true
+    );
 }

@@ -3,27 +3,27 @@
 
 use std::sync::Arc;
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack, scenario};
+
+use super::{delete, stable_fields};
 
 /// Returns a deployment whose meters have this policy.
 fn stack(policy: &str) -> Stack {
-    Stack::configured(&[("CATALOG", &catalog(policy))])
+    let catalog = format!(
+        "[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = '{policy}'"
+    );
+    Stack::configured(&[("CATALOG", &catalog)])
 }
 
-fn catalog(policy: &str) -> String {
-    format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\nunique = ['code']\npolicy = '{policy}'")
+fn patch(client_version: u64, base: u64, payload: Value) -> Item {
+    Item::update("meter", "m", client_version, payload).base(base)
 }
 
-fn patch(client_version: u64, base: u64, payload: Value) -> Value {
-    let mut payload = payload;
-    payload["id"] = "m".into();
-    json!({"resource_type": "meter", "action": "update", "client_version": client_version, "base_version": base, "payload": payload})
-}
-
-fn create() -> Value {
-    json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m", "reading": 1, "note": "new"}})
+fn create() -> Item {
+    Item::create("meter", "m", json!({"reading": 1, "note": "new"}))
 }
 
 /// Lets ana create the meter and both devices pull it. Then ben changes it, which ana has not
@@ -38,22 +38,6 @@ async fn prepared(stack: &Stack) -> (Device<'_>, Device<'_>) {
         .await;
     stack.settle().await;
     (ana, ben)
-}
-
-async fn audit(stack: &Stack) -> Vec<Value> {
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    stack.get("audit", &admin).await.ok()["entries"]
-        .as_array()
-        .expect("a list")
-        .clone()
-}
-
-async fn conflict(stack: &Stack, id: &Value) -> Value {
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    stack
-        .get(&format!("conflicts/{}", id.as_str().expect("text")), &admin)
-        .await
-        .ok()
 }
 
 /// Asserts that both edits are applied after ben's, as versions 3 and 4.
@@ -75,7 +59,7 @@ fn assert_both_applied(results: &[Value], merged: &Value) {
 /// Asserts that the conflict is stored as resolved by the policy, and that one audit entry has the
 /// payloads before and after both edits.
 async fn assert_kept_and_audited(stack: &Stack, id: &Value, merged: &Value) {
-    let kept = conflict(stack, id).await;
+    let kept = scenario::conflict(stack, id).await;
     assert_eq!(
         (&kept["status"], &kept["outcome"]["resolution"]),
         (&json!("resolved"), &json!("accept_client"))
@@ -86,7 +70,7 @@ async fn assert_kept_and_audited(stack: &Stack, id: &Value, merged: &Value) {
     );
     assert_eq!(kept["server_payload"]["reading"], 50);
 
-    let log = audit(stack).await;
+    let log = scenario::audit_entries(stack, "").await;
     assert_eq!(log.len(), 1);
     assert_eq!(
         (&log[0]["by"], &log[0]["via"]),
@@ -135,12 +119,12 @@ async fn client_wins_applies_and_audits_the_edit() {
 
     // A retry is idempotent.
     let again = ana.push(items).await;
-    assert_eq!(super::stable_fields(&again), super::stable_fields(&results));
+    assert_eq!(stable_fields(&again), stable_fields(&results));
     assert_eq!(
         (
             &again[1]["server_payload"],
             stack.conflicts().len(),
-            audit(&stack).await.len()
+            scenario::audit_entries(&stack, "").await.len()
         ),
         (&merged, 1, 1)
     );
@@ -148,40 +132,42 @@ async fn client_wins_applies_and_audits_the_edit() {
     assert_converged(&stack, &mut ana, &mut ben, conflict_id).await;
 }
 
+#[rstest]
+#[case::client_wins("client_wins", "ok", "accept_client")]
+#[case::server_wins("server_wins", "conflict", "accept_server")]
 #[tokio::test]
-async fn policy_resolves_edit_after_rejected_create() {
-    for (policy, status, resolution) in [
-        ("client_wins", "ok", "accept_client"),
-        ("server_wins", "conflict", "accept_server"),
-    ] {
-        let stack = stack(policy);
-        let (mut ana, _) = prepared(&stack).await;
+async fn policy_resolves_edit_after_rejected_create(
+    #[case] policy: &str,
+    #[case] status: &str,
+    #[case] resolution: &str,
+) {
+    let stack = stack(policy);
+    let (mut ana, _) = prepared(&stack).await;
 
-        // Ana has lost the local copy, and creates the meter again from another device.
-        ana.device_id = "tablet".into();
-        let results = ana
-            .push(json!([create(), patch(1, 0, json!({"reading": 42}))]))
-            .await;
+    // Ana has lost the local copy, and creates the meter again from another device.
+    ana.device_id = "tablet".into();
+    let results = ana
+        .push(json!([create(), patch(1, 0, json!({"reading": 42}))]))
+        .await;
 
-        assert_eq!(
-            (&results[0]["status"], &results[0]["code"]),
-            (&json!("conflict"), &json!("id_taken")),
-            "{results:?}"
-        );
-        assert_eq!(
-            (&results[1]["status"], &results[1]["resolution"]),
-            (&json!(status), &json!(resolution)),
-            "{results:?}"
-        );
-        assert_eq!(
-            conflict(&stack, &results[0]["conflict_id"]).await["status"],
-            "open"
-        );
-        assert_eq!(
-            conflict(&stack, &results[1]["conflict_id"]).await["status"],
-            "resolved"
-        );
-    }
+    assert_eq!(
+        (&results[0]["status"], &results[0]["code"]),
+        (&json!("conflict"), &json!("id_taken")),
+        "{results:?}"
+    );
+    assert_eq!(
+        (&results[1]["status"], &results[1]["resolution"]),
+        (&json!(status), &json!(resolution)),
+        "{results:?}"
+    );
+    assert_eq!(
+        scenario::conflict(&stack, &results[0]["conflict_id"]).await["status"],
+        "open"
+    );
+    assert_eq!(
+        scenario::conflict(&stack, &results[1]["conflict_id"]).await["status"],
+        "resolved"
+    );
 }
 
 #[tokio::test]
@@ -208,15 +194,14 @@ async fn client_wins_leaves_deleted_resource_to_admin() {
         "conflict"
     );
 
-    let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 2, "base_version": 2, "payload": {"id": "m"}});
-    assert_eq!(ben.push_one(delete).await["status"], "ok");
+    assert_eq!(ben.push_one(delete("m", 2)).await["status"], "ok");
     let result = ana.push_one(patch(2, 1, json!({"reading": 42}))).await;
     assert_eq!(
         (&result["status"], &result["resolution"]),
         (&json!("conflict"), &Value::Null)
     );
     assert_eq!(
-        conflict(&stack, &result["conflict_id"]).await["status"],
+        scenario::conflict(&stack, &result["conflict_id"]).await["status"],
         "open"
     );
 }
@@ -254,7 +239,7 @@ async fn server_wins_drops_and_audits_edits() {
         "nothing was written"
     );
 
-    let kept = conflict(&stack, &results[0]["conflict_id"]).await;
+    let kept = scenario::conflict(&stack, &results[0]["conflict_id"]).await;
     assert_eq!(
         (&kept["status"], &kept["outcome"]["resolved_by"]),
         (&json!("resolved"), &json!("policy:server_wins"))
@@ -264,12 +249,18 @@ async fn server_wins_drops_and_audits_edits() {
         json!({"reading": 42}),
         "the edit is kept"
     );
-    assert_eq!(audit(&stack).await.len(), 1);
+    assert_eq!(scenario::audit_entries(&stack, "").await.len(), 1);
 
     // A retry is idempotent.
     let again = ana.push(items).await;
-    assert_eq!(super::stable_fields(&again), super::stable_fields(&results));
-    assert_eq!((stack.conflicts().len(), audit(&stack).await.len()), (1, 1));
+    assert_eq!(stable_fields(&again), stable_fields(&results));
+    assert_eq!(
+        (
+            stack.conflicts().len(),
+            scenario::audit_entries(&stack, "").await.len()
+        ),
+        (1, 1)
+    );
 
     // After the device has pulled the server's version, its edits are accepted.
     stack.settle().await;
@@ -280,25 +271,21 @@ async fn server_wins_drops_and_audits_edits() {
     );
 }
 
+#[rstest]
+#[case::client_wins("client_wins")]
+#[case::server_wins("server_wins")]
 #[tokio::test]
-async fn conflict_without_policy_waits_for_admin() {
-    for policy in ["client_wins", "server_wins"] {
-        let stack = stack(policy);
-        let (ana, _ben) = prepared(&stack).await;
-        let result = ana
-            .push_one(
-                json!({"resource_type": "meter", "action": "create", "client_version": 0,
-            "payload": {"id": "m", "reading": 9}}),
-            )
-            .await;
+async fn conflict_without_policy_waits_for_admin(#[case] policy: &str) {
+    let stack = stack(policy);
+    let (ana, _ben) = prepared(&stack).await;
+    let create = Item::create("meter", "m", json!({"reading": 9}));
+    let result = ana.push_one(create).await;
 
-        assert_eq!(result["code"], "already_created", "{policy}");
-        assert_eq!(
-            conflict(&stack, &result["conflict_id"]).await["status"],
-            "open",
-            "{policy}"
-        );
-    }
+    assert_eq!(result["code"], "already_created");
+    assert_eq!(
+        scenario::conflict(&stack, &result["conflict_id"]).await["status"],
+        "open"
+    );
 }
 
 #[tokio::test]
@@ -313,9 +300,8 @@ async fn winning_delete_needs_no_required_fields() {
         &[("CATALOG", catalog)],
     );
 
-    let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m"}});
     let result = Device::new(&new, ana.token.clone(), "phone")
-        .push_one(delete)
+        .push_one(delete("m", 1))
         .await;
     assert_eq!(
         (&result["status"], &result["resolution"]),
@@ -327,44 +313,39 @@ async fn winning_delete_needs_no_required_fields() {
 async fn server_wins_drops_edit_of_deleted_resource() {
     let stack = stack("server_wins");
     let (ana, ben) = prepared(&stack).await;
-    let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 2, "base_version": 2, "payload": {"id": "m"}});
-    assert_eq!(ben.push_one(delete).await["status"], "ok");
+    assert_eq!(ben.push_one(delete("m", 2)).await["status"], "ok");
     let result = ana.push_one(patch(1, 1, json!({"reading": 42}))).await;
     assert_eq!(
         (&result["resolution"], &result["server_deleted"]),
         (&json!("accept_server"), &json!(true))
     );
     assert_eq!(
-        conflict(&stack, &result["conflict_id"]).await["client_payload"],
+        scenario::conflict(&stack, &result["conflict_id"]).await["client_payload"],
         json!({"reading": 42})
     );
 }
 
+#[rstest]
+#[case::field_merge("field_merge")]
+#[case::client_wins("client_wins")]
+#[case::server_wins("server_wins")]
 #[tokio::test]
-async fn no_policy_resolves_unique_violations() {
-    for policy in ["field_merge", "client_wins", "server_wins"] {
-        let stack = stack(policy);
-        let create = |id: &str| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "code": "A"}});
-        let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
-        ana.push_one(create("m-1")).await;
+async fn no_policy_resolves_unique_violations(#[case] policy: &str) {
+    let stack = stack(policy);
+    let create = |id: &str| Item::create("meter", id, json!({"code": "A"}));
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    ana.push_one(create("m-1")).await;
 
-        let behind = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 0,
-            "payload": {"id": "m-2", "reading": 1}});
-        let results = ben.push(json!([create("m-2"), behind])).await;
+    let behind = Item::update("meter", "m-2", 1, json!({"reading": 1})).base(0);
+    let results = ben.push(json!([create("m-2"), behind])).await;
 
-        assert_eq!(
-            (&results[0]["code"], &results[0]["resolution"]),
-            (&json!("unique_violation"), &Value::Null),
-            "{policy}"
-        );
-        assert_eq!(
-            results[1]["conflict_id"], results[0]["conflict_id"],
-            "{policy}"
-        );
-        assert_eq!(
-            conflict(&stack, &results[0]["conflict_id"]).await["edit_count"],
-            2,
-            "{policy}"
-        );
-    }
+    assert_eq!(
+        (&results[0]["code"], &results[0]["resolution"]),
+        (&json!("unique_violation"), &Value::Null)
+    );
+    assert_eq!(results[1]["conflict_id"], results[0]["conflict_id"]);
+    assert_eq!(
+        scenario::conflict(&stack, &results[0]["conflict_id"]).await["edit_count"],
+        2
+    );
 }

@@ -1,10 +1,10 @@
 //! No update is lost: a write that is based on an outdated version conflicts.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use serde_json::{Value, json};
 use tidemark::engine::http::CallFate;
-use tidemark_tests::{Device, Script, Stack, hooks::Gate};
+use tidemark_tests::{Device, Item, Script, Stack, hooks::Gate, scenario};
 
 use super::{create, edit};
 
@@ -14,7 +14,16 @@ fn interleaving() -> Stack {
     Stack::hooked(Arc::new(Script::new(|_, _, _, _| CallFate::Continue)))
 }
 
-async fn together(devices: &[Device<'_>], item: impl Fn(usize) -> Value) -> Vec<Value> {
+/// Creates the meter `m` as Ana and changes it as Ben.
+async fn changed_by_ben(stack: &Stack) {
+    stack.device("ana", "phone").push_one(create("m")).await;
+    stack
+        .device("ben", "phone")
+        .push_one(edit("m", 1, 1, "ben"))
+        .await;
+}
+
+async fn together(devices: &[Device<'_>], item: impl Fn(usize) -> Item) -> Vec<Value> {
     let pushes: Vec<_> = devices
         .iter()
         .enumerate()
@@ -106,11 +115,7 @@ async fn concurrent_identical_edits_apply_once() {
 #[tokio::test]
 async fn concurrent_conflicts_of_device_lose_no_edit() {
     let stack = interleaving();
-    stack.device("ana", "phone").push_one(create("m")).await;
-    stack
-        .device("ben", "phone")
-        .push_one(edit("m", 1, 1, "ben"))
-        .await;
+    changed_by_ben(&stack).await;
 
     let devices: Vec<_> = (0..8).map(|_| stack.device("ana", "phone")).collect();
     let results = together(&devices, |at| {
@@ -128,11 +133,7 @@ async fn concurrent_conflicts_of_device_lose_no_edit() {
 #[tokio::test]
 async fn concurrently_joined_edits_are_all_kept() {
     let stack = interleaving();
-    stack.device("ana", "phone").push_one(create("m")).await;
-    stack
-        .device("ben", "phone")
-        .push_one(edit("m", 1, 1, "ben"))
-        .await;
+    changed_by_ben(&stack).await;
     let opened = stack
         .device("ana", "phone")
         .push_one(edit("m", 1, 1, "opens"))
@@ -150,11 +151,9 @@ async fn concurrently_joined_edits_are_all_kept() {
         "{results:?}"
     );
 
-    let path = format!("conflicts/{}", opened["conflict_id"].as_str().unwrap());
-    let kept = stack
-        .get(&path, &stack.token("acme", "root", &["admin"], &[]))
+    let kept = scenario::conflict(&stack, &opened["conflict_id"])
         .await
-        .text;
+        .to_string();
     assert!(
         kept.contains("opens") && (0..8).all(|at| kept.contains(&format!("joins-{at}"))),
         "{kept}"
@@ -164,11 +163,7 @@ async fn concurrently_joined_edits_are_all_kept() {
 #[tokio::test]
 async fn concurrent_identical_edits_join_once() {
     let stack = interleaving();
-    stack.device("ana", "phone").push_one(create("m")).await;
-    stack
-        .device("ben", "phone")
-        .push_one(edit("m", 1, 1, "ben"))
-        .await;
+    changed_by_ben(&stack).await;
     stack
         .device("ana", "phone")
         .push_one(edit("m", 1, 1, "opens"))
@@ -194,11 +189,7 @@ async fn slow_retry_keeps_edits_joined_meanwhile() {
             && String::from_utf8_lossy(call.body).contains("INSERT INTO \\\"conflicts\\\"")
     }));
     let stack = Stack::hooked(gate.clone());
-    stack.device("ana", "phone").push_one(create("m")).await;
-    stack
-        .device("ben", "phone")
-        .push_one(edit("m", 1, 1, "ben"))
-        .await;
+    changed_by_ben(&stack).await;
 
     let slow = stack.device("ana", "phone");
     let (slow, ()) = tokio::join!(slow.push_one(edit("m", 1, 1, "opens")), async {
@@ -251,23 +242,11 @@ async fn corrupt_row_affects_only_its_resource() {
 #[tokio::test(start_paused = true)]
 async fn persistent_contention_is_retryable() {
     // The condition of every statement fails, as if another writer were always faster.
-    let stack = Stack::hooked(Arc::new(Script::new(|_, operation, body, moment| {
-        if operation != "BatchExecuteStatement" || moment == tidemark_tests::hooks::Moment::After {
-            return CallFate::Continue;
-        }
-        let request: Value = serde_json::from_str(body).expect("a request");
-        let failed = json!({"Error": {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}});
-        let responses: Vec<Value> = request["Statements"]
-            .as_array()
-            .expect("statements")
-            .iter()
-            .map(|_| failed.clone())
-            .collect();
-        CallFate::Reply(tidemark::engine::Reply {
-            status: 200,
-            body: json!({"Responses": responses}).to_string().into_bytes(),
-        })
-    })));
+    let stack = Stack::hooked(Arc::new(Script::failing_statements(
+        "ConditionalCheckFailed",
+        "The conditional request failed",
+        Arc::new(AtomicBool::new(true)),
+    )));
 
     let result = stack.device("ana", "phone").push_one(create("m")).await;
     assert_eq!(

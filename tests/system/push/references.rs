@@ -4,19 +4,21 @@
 mod failed;
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Item, Stack, scenario::member_of_north};
 
-fn meter(temp_id: &str, payload: Value) -> Value {
-    json!({"resource_type": "meter", "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": payload})
+/// Builds a create of a meter with this code.
+fn meter(temp_id: &str, code: &str) -> Item {
+    Item::create_as("meter", temp_id, json!({"code": code}))
 }
 
-fn task(temp_id: &str, meter: &str) -> Value {
-    json!({"resource_type": "task", "action": "create", "client_temp_id": temp_id, "client_version": 0,
-        "channel": "group/north", "payload": {"title": "read it", "meter_id": meter}})
-}
-
-fn member_of_north<'a>(stack: &'a Stack, user: &str) -> Device<'a> {
-    Device::new(stack, stack.token("acme", user, &[], &["north"]), "phone")
+/// Builds a create of a task that refers to a meter.
+fn task(temp_id: &str, meter: &str) -> Item {
+    Item::create_as(
+        "task",
+        temp_id,
+        json!({"title": "read it", "meter_id": meter}),
+    )
+    .channel("group/north")
 }
 
 fn payload(stack: &Stack, id: &Value) -> Value {
@@ -41,7 +43,7 @@ async fn temp_id_within_batch_is_replaced() {
     let results = ana
         .push(json!([
             task("t-1", "tmp-m"),
-            meter("tmp-m", json!({"code": "A"})),
+            meter("tmp-m", "A"),
             task("t-2", "tmp-m")
         ]))
         .await;
@@ -57,8 +59,7 @@ async fn temp_id_within_batch_is_replaced() {
     }
 
     // A create with a requested id can be referred to by its temp id too.
-    let mut named = meter("tmp-n", json!({"id": "m-77"}));
-    named["client_version"] = 0.into();
+    let named = Item::create("meter", "m-77", json!({})).temp_id("tmp-n");
     let results = ana.push(json!([named, task("t-3", "tmp-n")])).await;
     assert_eq!(
         payload(&stack, &results[1]["server_id"])["meter_id"],
@@ -70,7 +71,7 @@ async fn temp_id_within_batch_is_replaced() {
 async fn temp_id_of_earlier_batch_is_derived() {
     let stack = Stack::new();
     let ana = member_of_north(&stack, "ana");
-    let made = ana.push_one(meter("tmp-m", json!({"code": "A"}))).await;
+    let made = ana.push_one(meter("tmp-m", "A")).await;
     let result = ana.push_one(task("t-1", "tmp-m")).await;
     assert_eq!(
         payload(&stack, &result["server_id"])["meter_id"],
@@ -78,9 +79,12 @@ async fn temp_id_of_earlier_batch_is_derived() {
     );
 
     // An update refers in the same way.
-    let other = ana.push_one(meter("tmp-o", json!({"code": "B"}))).await;
-    let update = json!({"resource_type": "task", "action": "update", "client_temp_id": "t-1", "client_version": 1, "base_version": 1,
-        "channel": "group/north", "payload": {"meter_id": "tmp-o"}});
+    let other = ana.push_one(meter("tmp-o", "B")).await;
+    let update = Item::new("task", "update", 1)
+        .base(1)
+        .temp_id("t-1")
+        .channel("group/north")
+        .payload(json!({"meter_id": "tmp-o"}));
     assert_eq!(ana.push_one(update).await["status"], "ok");
     assert_eq!(
         payload(&stack, &result["server_id"])["meter_id"],
@@ -100,7 +104,7 @@ async fn temp_id_of_earlier_batch_is_derived() {
 async fn retried_batch_with_references_is_idempotent() {
     let stack = Stack::new();
     let ana = member_of_north(&stack, "ana");
-    let batch = json!([meter("tmp-m", json!({"code": "A"})), task("t-1", "tmp-m")]);
+    let batch = json!([meter("tmp-m", "A"), task("t-1", "tmp-m")]);
     let first = ana.push(batch.clone()).await;
     let again = ana.push(batch).await;
     assert_eq!(super::stable_fields(&first), super::stable_fields(&again));
@@ -113,10 +117,7 @@ async fn author_pulls_change_with_replaced_reference() {
     let mut ana = member_of_north(&stack, "ana");
     ana.pull().await;
     let results = ana
-        .push(json!([
-            meter("tmp-m", json!({"code": "A"})),
-            task("t-1", "tmp-m")
-        ]))
+        .push(json!([meter("tmp-m", "A"), task("t-1", "tmp-m")]))
         .await;
 
     stack.settle().await;
@@ -132,7 +133,8 @@ async fn author_pulls_change_with_replaced_reference() {
 async fn reference_cycles_are_resolved() {
     let catalog = "[part]\nchannel = 'tenant'\nid_prefix = 'p'\nreferences = { other = 'part' }";
     let stack = Stack::configured(&[("CATALOG", catalog)]);
-    let part = |temp_id: &str, other: &str| json!({"resource_type": "part", "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": {"other": other}});
+    let part =
+        |temp_id: &str, other: &str| Item::create_as("part", temp_id, json!({"other": other}));
     let results = stack
         .device("ana", "phone")
         .push(json!([part("a", "b"), part("b", "a"), part("c", "c")]))

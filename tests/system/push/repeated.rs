@@ -1,8 +1,12 @@
 //! A response never contains the content of a version that is not current, however an edit is
 //! repeated (§3.6).
 
+use rstest::rstest;
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{
+    Device, Item, Stack,
+    scenario::{member_of_north, resolve},
+};
 
 use super::{create, delete, edit, stable_fields};
 
@@ -21,12 +25,6 @@ async fn conflicted(stack: &Stack) -> (Device<'_>, Device<'_>, Value) {
 
 fn items() -> Value {
     json!([edit("m", 1, 1, "ana")])
-}
-
-async fn resolve(stack: &Stack, conflict: &Value, decision: Value) -> Value {
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    let path = format!("conflicts/{}/resolve", conflict.as_str().expect("an id"));
-    stack.post(&path, &admin, &decision).await.ok()
 }
 
 /// Repeats the batch `b1` and returns its first result.
@@ -50,9 +48,10 @@ async fn repeated_batch_omits_superseded_payload() {
     resolve(
         &stack,
         &first["conflict_id"],
-        json!({"resolution": "accept_client"}),
+        &json!({"resolution": "accept_client"}),
     )
-    .await;
+    .await
+    .ok();
 
     let repeated = again(&ana, &items()).await;
     assert_eq!(
@@ -98,9 +97,10 @@ async fn repeated_batch_omits_undone_delete() {
     resolve(
         &stack,
         &first["conflict_id"],
-        json!({"resolution": "manual_merge", "payload": {"by": "root"}}),
+        &json!({"resolution": "manual_merge", "payload": {"by": "root"}}),
     )
-    .await;
+    .await
+    .ok();
     let repeated = again(&ana, &items()).await;
     assert_omitted(&repeated);
     assert_eq!(repeated["resolution"], "manual_merge");
@@ -110,12 +110,9 @@ async fn repeated_batch_omits_undone_delete() {
 async fn repeated_batch_omits_resource_created_since() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
-    let coded = |id: &str, code: &str| {
-        let payload = json!({"id": id, "code": code});
-        json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": payload})
-    };
-    ben.push_one(coded("held", "A")).await;
-    let items = json!([coded("m", "A")]);
+    let coded = |id: &str| Item::create("meter", id, json!({"code": "A"}));
+    ben.push_one(coded("held")).await;
+    let items = json!([coded("m")]);
     let first = again(&ana, &items).await;
     assert_eq!(
         (&first["code"], &first["server_version"]),
@@ -134,9 +131,10 @@ async fn repeated_batch_omits_resource_created_since() {
     resolve(
         &stack,
         &first["conflict_id"],
-        json!({"resolution": "manual_merge", "payload": {"code": "B"}}),
+        &json!({"resolution": "manual_merge", "payload": {"code": "B"}}),
     )
-    .await;
+    .await
+    .ok();
     let repeated = again(&ana, &items).await;
     assert_omitted(&repeated);
     assert_eq!(
@@ -154,9 +152,10 @@ async fn repeated_batch_restores_current_payloads() {
     resolve(
         &stack,
         &first["conflict_id"],
-        json!({"resolution": "accept_server"}),
+        &json!({"resolution": "accept_server"}),
     )
-    .await;
+    .await
+    .ok();
     assert_omitted(&again(&ana, &items()).await);
 
     let (ana, ben) = (stack.device("ana", "tablet"), stack.device("ben", "phone"));
@@ -181,14 +180,17 @@ async fn repeated_batch_restores_current_payloads() {
 #[tokio::test]
 async fn repeated_batch_keeps_left_channel_private() {
     let stack = Stack::new();
-    let member =
-        |user: &str| Device::new(&stack, stack.token("acme", user, &[], &["north"]), "phone");
     let item = |action: &str, version: u64, by: &str| {
-        json!({"resource_type": "task", "action": action, "client_version": version, "base_version": version,
-            "channel": "group/north", "payload": {"id": "t", "title": by, "by": by}})
+        Item::new("task", action, version)
+            .base(version)
+            .channel("group/north")
+            .payload(json!({"id": "t", "title": by, "by": by}))
     };
 
-    let (ana, ben) = (member("ana"), member("ben"));
+    let (ana, ben) = (
+        member_of_north(&stack, "ana"),
+        member_of_north(&stack, "ben"),
+    );
     ben.push(json!([item("create", 0, "new"), item("update", 1, "ben")]))
         .await;
     let items = json!([item("update", 1, "ana")]);
@@ -202,37 +204,31 @@ async fn repeated_batch_keeps_left_channel_private() {
     assert_omitted(&again(&left, &items).await);
 }
 
+#[rstest]
+#[case::client_wins("client_wins")]
+#[case::field_merge("field_merge")]
 #[tokio::test]
-async fn batch_omits_payloads_replaced_later() {
-    for policy in ["client_wins", "field_merge"] {
-        let catalog = format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\npolicy = '{policy}'");
-        let stack = Stack::configured(&[("CATALOG", &catalog)]);
-        let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
-        let patch = |version: u64, fields: Value| {
-            let mut item = edit("m", version, 1, "x");
-            item["payload"] = fields;
-            item["payload"]["id"] = "m".into();
-            item
-        };
+async fn batch_omits_payloads_replaced_later(#[case] policy: &str) {
+    let catalog = format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\npolicy = '{policy}'");
+    let stack = Stack::configured(&[("CATALOG", &catalog)]);
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    let patch = |version: u64, fields: Value| Item::update("meter", "m", version, fields).base(1);
 
-        ana.push_one(create("m")).await;
-        ben.push_one(edit("m", 1, 1, "ben")).await;
-        let items = json!([patch(1, json!({"a": 1})), patch(2, json!({"b": 2}))]);
-        let results = ana.push_batch("b1", &items).await.ok()["results"].clone();
-        assert_eq!(
-            (&results[0]["status"], &results[0]["server_version"]),
-            (&json!("ok"), &json!(3)),
-            "{policy}"
-        );
-        assert_omitted(&results[0]);
+    ana.push_one(create("m")).await;
+    ben.push_one(edit("m", 1, 1, "ben")).await;
+    let items = json!([patch(1, json!({"a": 1})), patch(2, json!({"b": 2}))]);
+    let results = ana.push_batch("b1", &items).await.ok()["results"].clone();
+    assert_eq!(
+        (&results[0]["status"], &results[0]["server_version"]),
+        (&json!("ok"), &json!(3))
+    );
+    assert_omitted(&results[0]);
 
-        assert_eq!(
-            (&results[1]["status"], &results[1]["server_version"]),
-            (&json!("ok"), &json!(4)),
-            "{policy}"
-        );
-        assert_omitted(&again(&ana, &items).await);
-    }
+    assert_eq!(
+        (&results[1]["status"], &results[1]["server_version"]),
+        (&json!("ok"), &json!(4))
+    );
+    assert_omitted(&again(&ana, &items).await);
 }
 
 /// The response to a create is lost, another device deletes the resource, and the author pulls for

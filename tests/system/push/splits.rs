@@ -5,14 +5,14 @@ mod merging;
 mod queue;
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack, scenario::member_of_north};
 
 use queue::Queue;
 
 /// Creates three meters with the codes X, Y and W as the office. Returns Ana's phone, a member of
 /// the group `north`.
 async fn office(stack: &Stack) -> Device<'_> {
-    let meter = |id: &str, code: &str| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "code": code}});
+    let meter = |id: &str, code: &str| Item::create("meter", id, json!({"code": code}));
     let results = stack
         .device("office", "pc")
         .push(json!([
@@ -22,7 +22,7 @@ async fn office(stack: &Stack) -> Device<'_> {
         ]))
         .await;
     assert!(results.iter().all(|result| result["status"] == "ok"));
-    Device::new(stack, stack.token("acme", "ana", &[], &["north"]), "phone")
+    member_of_north(stack, "ana")
 }
 
 /// The effect of a queue: the outcome of each item, and everything that is stored.

@@ -5,26 +5,27 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::{Hook, NoHook};
-use tidemark_tests::{Device, Script, Stack};
+use tidemark_tests::{Device, Item, Script, Stack};
 
 use super::{create, delete, edit, stable_fields};
 
-fn task(temp_id: &str, meter: &str) -> Value {
-    json!({"resource_type": "task", "action": "create", "client_temp_id": temp_id, "client_version": 0, "channel": "tenant",
-        "payload": {"title": "read it", "meter_id": meter}})
+fn task(temp_id: &str, meter: &str) -> Item {
+    Item::create_as(
+        "task",
+        temp_id,
+        json!({"title": "read it", "meter_id": meter}),
+    )
+    .channel("tenant")
 }
 
 /// Builds an edit of a meter that sets this code.
-fn coded(id: &str, base: u64, code: &str) -> Value {
-    let mut item = edit(id, base, base, "code");
-    item["payload"]["code"] = code.into();
-    item
+fn coded(id: &str, base: u64, code: &str) -> Item {
+    Item::update("meter", id, base, json!({"by": "code", "code": code})).base(base)
 }
 
 /// Returns batches of Ana's with all kinds of edits, including retries.
 fn batches_of_ana() -> [Value; 6] {
-    let mut named = create("m-9");
-    named["client_temp_id"] = "tmp".into();
+    let named = create("m-9").temp_id("tmp");
 
     [
         json!([create("m-1"), create("m-2"), create("m-3"), named]),
@@ -43,8 +44,10 @@ fn batches_of_ana() -> [Value; 6] {
         json!([edit("m-9", 1, 1, "ana"), task("t-1", "tmp")]),
         // A unique value is freed that a stale read does not show.
         json!([coded("m-3", 1, "A")]),
-        json!([coded("m-3", 2, "B"), { "resource_type": "meter", "action": "create", "client_version": 0,
-            "payload": {"id": "m-5", "code": "A"} }]),
+        json!([
+            coded("m-3", 2, "B"),
+            Item::create("meter", "m-5", json!({"code": "A"}))
+        ]),
     ]
 }
 

@@ -2,7 +2,7 @@
 //! §3.13).
 
 use serde_json::{Value, json};
-use tidemark_tests::Stack;
+use tidemark_tests::{Item, Stack, noise, scenario};
 
 use super::{create, edit};
 
@@ -66,15 +66,9 @@ async fn raw_items_are_stored_first() {
 
 /// Returns items with text that does not compress, so that their batch takes several rows.
 fn incompressible_items() -> Value {
-    let mut seed = 1_u64;
-    let mut noise = || {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        char::from(b'#' + (seed >> 33) as u8 % 80)
-    };
-    let mut text = || (0..300 * 1024).map(|_| noise()).collect::<String>();
-    (0..4).map(|_| json!({"broken": text()})).collect()
+    (0..4)
+        .map(|seed| json!({"broken": noise(300 * 1024, seed)}))
+        .collect()
 }
 
 /// Returns the row with the first chunk of a batch.
@@ -117,8 +111,8 @@ async fn oversized_response_marks_omitted_payloads() {
     let large = "\"".repeat(100 * 1024); // twice as long escaped, and twice that as Lambda escapes the body
     for number in 0..16 {
         let id = format!("m-{number:02}");
-        let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": large}});
-        ana.push_one(item).await;
+        ana.push_one(Item::create("meter", &id, json!({"text": large})))
+            .await;
         ana.push_one(edit(&id, 1, 1, "ana")).await;
     }
 
@@ -144,26 +138,20 @@ async fn oversized_conflict_is_kept_whole() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     let large = |letter: &str| letter.repeat(340 * 1024);
-    ana.push_one(
-        json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m", "text": large("s")}}),
-    )
-    .await;
+    ana.push_one(Item::create("meter", "m", json!({"text": large("s")})))
+        .await;
     ana.push_one(edit("m", 1, 1, "ana")).await;
 
-    let stale = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
-        "payload": {"id": "m", "text": large("c")}});
+    let stale = Item::update("meter", "m", 1, json!({"text": large("c")})).base(1);
     let first = ben.push_one(stale.clone()).await;
     assert_eq!(first["status"], "conflict");
     assert_eq!(ben.push_one(stale).await, first, "a retry finds it again");
     let later = ben.push_one(edit("m", 2, 1, "behind")).await;
     assert_eq!(later["conflict_id"], first["conflict_id"]);
 
-    let boss = stack.token("acme", "boss", &["admin"], &[]);
-    let path = format!(
-        "conflicts/{}",
-        first["conflict_id"].as_str().expect("an id")
-    );
-    let kept = stack.get(&path, &boss).await.text;
+    let kept = scenario::conflict(&stack, &first["conflict_id"])
+        .await
+        .to_string();
     assert!(kept.contains(&large("s")) && kept.contains(&large("c")) && kept.contains("behind"));
 }
 
@@ -174,14 +162,19 @@ async fn small_resource_row_fits_one_kilobyte() {
         "3f0c2a4e-7a57-4f0e-9d0b-0d2f5b8a9c11",
         "8c1d9a52-1c5c-4a29-9a0e-6a1f2b3c4d5e",
     );
-    let item = json!({"client_temp_id": "9b2f4c1e-55aa-4a0e-8b7e-2f3c4d5e6f70", "resource_type": "submission", "action": "create",
-        "client_version": 1, "payload": {"form_id": "f-1", "data": {"text": "x".repeat(265)}}});
-    let made = ana.push_one(item).await;
+    let payload = json!({"form_id": "f-1", "data": {"text": "x".repeat(265)}});
+    let create = Item::create_as(
+        "submission",
+        "9b2f4c1e-55aa-4a0e-8b7e-2f3c4d5e6f70",
+        payload,
+    );
+    let made = ana.push_one(create.version(1)).await;
+    let id = made["server_id"].as_str().expect("an id");
 
     for version in 1..18 {
-        let item = json!({"resource_type": "submission", "action": "update", "client_version": version, "base_version": 1,
-            "payload": {"id": made["server_id"], "form_id": format!("f{version:02}")}});
-        assert_eq!(ana.push_one(item).await["status"], "ok");
+        let patch = json!({"form_id": format!("f{version:02}")});
+        let update = Item::update("submission", id, version, patch).base(1);
+        assert_eq!(ana.push_one(update).await["status"], "ok");
     }
 
     let row = &stack.rows("resources")[0];

@@ -8,22 +8,18 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tidemark::engine::http::CallFate;
-use tidemark_tests::{Device, Script, Stack};
+use tidemark_tests::{Device, Item, Script, Stack, scenario};
+
+use super::delete;
 
 /// Builds a create of the meter `id` with this code.
-fn create(id: &str, code: impl Into<Value>) -> Value {
-    json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "code": code.into()}})
+fn create(id: &str, code: impl Into<Value>) -> Item {
+    Item::create("meter", id, json!({"code": code.into()}))
 }
 
 /// Builds a patch of the meter `id` that is based on `base`.
-fn patch(id: &str, base: u64, payload: Value) -> Value {
-    let mut payload = payload;
-    payload["id"] = id.into();
-    json!({"resource_type": "meter", "action": "update", "client_version": base, "base_version": base, "payload": payload})
-}
-
-fn delete(id: &str, base: u64) -> Value {
-    json!({"resource_type": "meter", "action": "delete", "client_version": base, "base_version": base, "payload": {"id": id}})
+fn patch(id: &str, base: u64, payload: Value) -> Item {
+    Item::update("meter", id, base, payload).base(base)
 }
 
 fn statuses(results: &[Value]) -> Vec<&str> {
@@ -81,8 +77,10 @@ async fn unique_values_compare_as_canonical_json() {
         "ok"
     );
 
-    let mut other = create("m-o", Value::Null);
-    other["payload"]["code"] = serde_json::from_str(r#"{"a":"\u0078","b":[1,2]}"#).expect("JSON");
+    let other = create(
+        "m-o",
+        serde_json::from_str::<Value>(r#"{"a":"\u0078","b":[1,2]}"#).expect("JSON"),
+    );
     assert_eq!(ana.push_one(other).await["code"], "unique_violation");
 
     assert_eq!(ana.push_one(create("m-1", 1)).await["status"], "ok");
@@ -172,8 +170,7 @@ async fn concurrent_creates_one_gets_the_value() {
 async fn unreadable_holder_is_not_named() {
     let stack = Stack::new();
     let admin = Device::new(&stack, stack.token("acme", "root", &["admin"], &[]), "desk");
-    let mut elsewhere = create("m-1", "A");
-    elsewhere["channel"] = "group/north".into();
+    let elsewhere = create("m-1", "A").channel("group/north");
     assert_eq!(admin.push_one(elsewhere).await["status"], "ok");
 
     let result = stack
@@ -234,13 +231,8 @@ async fn rejected_create_stays_in_its_conflict() {
     );
 
     // After the resolution, a retry returns the outcome.
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    let path = format!(
-        "conflicts/{}/resolve",
-        rejected["conflict_id"].as_str().unwrap()
-    );
-    stack
-        .post(&path, &admin, &json!({"resolution": "accept_server"}))
+    let dismiss = json!({"resolution": "accept_server"});
+    scenario::resolve(&stack, &rejected["conflict_id"], &dismiss)
         .await
         .ok();
     let after = ben.push_one(create("m-2", "A")).await;
@@ -256,32 +248,20 @@ async fn accepted_create_is_ok_on_retry() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     ana.push_one(create("m-1", "A")).await;
-    let mut named = create("m-2", "A");
-    named["client_temp_id"] = "tmp-2".into();
+    let named = create("m-2", "A").temp_id("tmp-2");
     let items = json!([named, patch("m-2", 0, json!({"reading": 1}))]);
     let rejected = ben.push(items.clone()).await;
 
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    let path = format!(
-        "conflicts/{}/resolve",
-        rejected[0]["conflict_id"].as_str().unwrap()
-    );
-    let taken = stack
-        .post(&path, &admin, &json!({"resolution": "accept_client"}))
-        .await;
+    let accept = json!({"resolution": "accept_client"});
+    let taken = scenario::resolve(&stack, &rejected[0]["conflict_id"], &accept).await;
     assert_eq!(
         (taken.status, &taken.json()["holder_id"]),
         (409, &json!("m-1"))
     );
 
     ana.push_one(patch("m-1", 1, json!({"code": "B"}))).await;
-    assert_eq!(
-        stack
-            .post(&path, &admin, &json!({"resolution": "accept_client"}))
-            .await
-            .ok()["server_version"],
-        1
-    );
+    let accepted = scenario::resolve(&stack, &rejected[0]["conflict_id"], &accept).await;
+    assert_eq!(accepted.ok()["server_version"], 1);
 
     assert_eq!(statuses(&ben.push(items).await), ["ok", "ok"]);
     assert_eq!(ana.push_one(create("m-3", "A")).await["holder_id"], "m-2");

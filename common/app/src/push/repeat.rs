@@ -1,5 +1,5 @@
-//! A repeated batch (§3.6): selects the results of the first request that are final, and updates the
-//! parts that may have changed since. [`crate::push`] lists all levels of deduplication.
+//! A repeated batch (§3.6): selects the results of the first request that are final, and updates
+//! the parts that may have changed since. [`crate::push`] lists all levels of deduplication.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

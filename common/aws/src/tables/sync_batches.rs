@@ -19,9 +19,7 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
     model::{ids::BatchId, key, result::ItemResult},
-    rules::{
-        push::edit::{Sender, TempId},
-    },
+    rules::push::edit::{Sender, TempId},
 };
 
 use results::StoredResult;

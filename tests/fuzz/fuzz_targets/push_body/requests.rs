@@ -2,7 +2,22 @@
 
 use std::collections::HashSet;
 
-use tidemark_core::{model::{channel::Scope, json::{self, Json}, limits::{BATCH_ITEMS_MAX, SORT_KEY_BYTES_MAX, is_name}, resource::ResourceKey, result::ItemCode, token::Token}, rules::push::{edit::{Edit, Sender}, group::{Group, Item}, intake::Intake}, wire::{push::PushRequest, token::sync_token}};
+use tidemark_core::{
+    model::{
+        channel::Scope,
+        json::{self, Json},
+        limits::{BATCH_ITEMS_MAX, SORT_KEY_BYTES_MAX, is_name},
+        resource::ResourceKey,
+        result::ItemCode,
+        token::Token,
+    },
+    rules::push::{
+        edit::{Edit, Sender},
+        group::{Group, Item},
+        intake::Intake,
+    },
+    wire::{push::PushRequest, token::sync_token},
+};
 
 pub(super) fn check_request(push: &PushRequest, body: &[u8]) {
     assert!(is_name(&push.device_id) && push.batch_id.as_deref().is_none_or(is_name));

@@ -3,7 +3,18 @@
 use std::collections::HashMap;
 
 use chrono::DateTime;
-use tidemark_core::{model::{limits::{SENTENCE_CHARS_MAX, is_name}, resource::ResourceKey, result::{ItemResult, Status}}, rules::push::{decision::Decision, response}, wire::{push::{PushRequest, PushResponse}, token::sync_token}};
+use tidemark_core::{
+    model::{
+        limits::{SENTENCE_CHARS_MAX, is_name},
+        resource::ResourceKey,
+        result::{ItemResult, Status},
+    },
+    rules::push::{decision::Decision, response},
+    wire::{
+        push::{PushRequest, PushResponse},
+        token::sync_token,
+    },
+};
 
 use super::world::World;
 

@@ -8,7 +8,6 @@ use std::sync::{
 
 use chrono::Duration;
 use serde_json::{Value, json};
-use tidemark::engine::{Reply, http::CallFate};
 use tidemark_tests::{
     Script, Stack,
     hooks::{Gate, Moment},
@@ -71,27 +70,9 @@ async fn unfinished_batch_is_replayed_completely() {
 #[tokio::test(start_paused = true)]
 async fn retryable_items_are_replayed() {
     let is_throttled = Arc::new(AtomicBool::new(true));
-    let switch = is_throttled.clone();
-    let stack = Stack::hooked(Arc::new(Script::new(move |_, operation, body, moment| {
-        if operation != "BatchExecuteStatement"
-            || moment == Moment::After
-            || !switch.load(Ordering::SeqCst)
-        {
-            return CallFate::Continue;
-        }
-        let request: Value = serde_json::from_str(body).expect("a request");
-        let error = json!({"Error": {"Code": "ThrottlingError", "Message": "slow down"}});
-        let responses: Vec<Value> = request["Statements"]
-            .as_array()
-            .expect("statements")
-            .iter()
-            .map(|_| error.clone())
-            .collect();
-        CallFate::Reply(Reply {
-            status: 200,
-            body: json!({"Responses": responses}).to_string().into_bytes(),
-        })
-    })));
+    let throttling =
+        Script::failing_statements("ThrottlingError", "slow down", is_throttled.clone());
+    let stack = Stack::hooked(Arc::new(throttling));
 
     let id = push(
         &stack.device("ana", "phone"),

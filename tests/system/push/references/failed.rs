@@ -2,9 +2,12 @@
 //! are never stored, and may be retried if the create may still succeed.
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{
+    Device, Item, Stack,
+    scenario::{self, member_of_north},
+};
 
-use super::{member_of_north, meter, payload, task};
+use super::{meter, payload, task};
 
 /// A catalog in which notes refer to photos.
 const PHOTOS: &str = "[photo]\nchannel = 'tenant'\nid_prefix = 'p'\nmedia = ['media']\n\n\
@@ -12,7 +15,7 @@ const PHOTOS: &str = "[photo]\nchannel = 'tenant'\nid_prefix = 'p'\nmedia = ['me
 
 /// Presigns an upload of Ana's. Returns it with a create of a photo that names it and a create of a
 /// note that refers to the photo.
-async fn photo_and_note(stack: &Stack) -> (Value, Value, Value) {
+async fn photo_and_note(stack: &Stack) -> (Value, Item, Item) {
     let request = json!({"filename": "a.jpg", "content_type": "image/jpeg", "content_length": 3});
     let presigned = stack
         .post(
@@ -22,24 +25,39 @@ async fn photo_and_note(stack: &Stack) -> (Value, Value, Value) {
         )
         .await
         .ok();
-    let create = |resource_type: &str, temp_id: &str, payload: Value| json!({"resource_type": resource_type, "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": payload});
-    let photo = create("photo", "p", json!({"media": presigned["key"]}));
-    (presigned, photo, create("note", "n", json!({"photo": "p"})))
+    let photo = Item::create_as("photo", "p", json!({"media": presigned["key"]}));
+    let note = Item::create_as("note", "n", json!({"photo": "p"}));
+    (presigned, photo, note)
+}
+
+/// Builds a create of a meter that fails with an error.
+fn broken(temp_id: &str) -> Item {
+    Item::create_as("meter", temp_id, json!([]))
+}
+
+/// Builds an update by which the task with this id refers to the meter with the temp id `new`.
+fn update_to_new(task: &Value) -> Item {
+    let id = task.as_str().expect("an id");
+    Item::update("task", id, 1, json!({"meter_id": "new"}))
+        .base(1)
+        .channel("group/north")
 }
 
 #[tokio::test]
 async fn reference_to_failed_create_fails_too() {
     let stack = Stack::new();
     let ana = member_of_north(&stack, "ana");
-    ana.push_one(meter("tmp-a", json!({"code": "A"}))).await;
+    ana.push_one(meter("tmp-a", "A")).await;
     let batch = json!([
-        {"resource_type": "meter", "action": "create", "client_temp_id": "broken", "client_version": 0, "payload": []},
-        meter("taken", json!({"code": "A"})),
+        broken("broken"),
+        meter("taken", "A"),
         task("t-1", "broken"),
         task("t-2", "taken"),
         task("t-3", "tmp-a"),
-        {"resource_type": "task", "action": "update", "client_temp_id": "t-1", "client_version": 1, "channel": "group/north",
-            "payload": {"title": "behind"}},
+        Item::new("task", "update", 1)
+            .temp_id("t-1")
+            .channel("group/north")
+            .payload(json!({"title": "behind"})),
     ]);
 
     let results = ana.push(batch).await;
@@ -89,14 +107,13 @@ async fn reference_to_retryable_create_is_retryable() {
 async fn reference_to_rejected_create_is_not_stored() {
     let stack = Stack::new();
     let ana = member_of_north(&stack, "ana");
-    ana.push_one(meter("tmp-a", json!({"code": "A"}))).await;
+    ana.push_one(meter("tmp-a", "A")).await;
     let existing = ana.push_one(task("t-0", "tmp-a")).await;
-    let rejected = ana.push_one(meter("new", json!({"code": "A"}))).await;
+    let rejected = ana.push_one(meter("new", "A")).await;
     assert_eq!(rejected["code"], "unique_violation");
 
     // The references are in later batches, by a create and by an update.
-    let update = json!({"resource_type": "task", "action": "update", "client_version": 1, "base_version": 1, "channel": "group/north",
-        "payload": {"id": existing["server_id"], "meter_id": "new"}});
+    let update = update_to_new(&existing["server_id"]);
     for item in [task("t-1", "new"), update.clone()] {
         let result = ana.push_one(item).await;
         assert_eq!(
@@ -108,13 +125,10 @@ async fn reference_to_rejected_create_is_not_stored() {
     assert_eq!(stack.rows("resources").len(), 2, "no task holds a temp id");
 
     // After an admin has created the meter, the same items refer to it.
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    let path = format!(
-        "conflicts/{}/resolve",
-        rejected["conflict_id"].as_str().expect("an id")
-    );
     let merge = json!({"resolution": "manual_merge", "payload": {"code": "B"}});
-    stack.post(&path, &admin, &merge).await.ok();
+    scenario::resolve(&stack, &rejected["conflict_id"], &merge)
+        .await
+        .ok();
     let made = ana.push_one(task("t-1", "new")).await;
     assert_eq!(
         payload(&stack, &made["server_id"])["meter_id"],
@@ -131,25 +145,17 @@ async fn reference_to_rejected_create_is_not_stored() {
 async fn reference_to_dismissed_create_fails_permanently() {
     let stack = Stack::new();
     let ana = member_of_north(&stack, "ana");
-    ana.push_one(meter("tmp-a", json!({"code": "A"}))).await;
+    ana.push_one(meter("tmp-a", "A")).await;
     let results = ana
-        .push(json!([
-            meter("new", json!({"code": "A"})),
-            task("t-1", "new")
-        ]))
+        .push(json!([meter("new", "A"), task("t-1", "new")]))
         .await;
     assert_eq!(
         (&results[1]["code"], &results[1]["retryable"]),
         (&json!("depends_on_failed_item"), &json!(true))
     );
 
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    let path = format!(
-        "conflicts/{}/resolve",
-        results[0]["conflict_id"].as_str().expect("an id")
-    );
-    stack
-        .post(&path, &admin, &json!({"resolution": "accept_server"}))
+    let dismiss = json!({"resolution": "accept_server"});
+    scenario::resolve(&stack, &results[0]["conflict_id"], &dismiss)
         .await
         .ok();
 
@@ -161,19 +167,13 @@ async fn reference_to_dismissed_create_fails_permanently() {
     );
 }
 
-/// Builds a create of a meter that fails with an error.
-fn broken(temp_id: &str) -> Value {
-    json!({"resource_type": "meter", "action": "create", "client_temp_id": temp_id, "client_version": 0, "payload": []})
-}
-
 #[tokio::test]
 async fn reference_to_earlier_failed_create_is_rejected() {
     let stack = Stack::new();
     let ana = member_of_north(&stack, "ana");
     let kept = ana.push_one(task("t-0", "m-1")).await;
     assert_eq!(ana.push_one(broken("new")).await["code"], "invalid_payload");
-    let update = json!({"resource_type": "task", "action": "update", "client_version": 1, "base_version": 1, "channel": "group/north",
-        "payload": {"id": kept["server_id"], "meter_id": "new"}});
+    let update = update_to_new(&kept["server_id"]);
     for item in [task("t-1", "new"), update.clone()] {
         let result = ana.push_one(item).await;
         assert_eq!(
@@ -193,7 +193,7 @@ async fn reference_to_earlier_failed_create_is_rejected() {
     }
 
     // After the create is corrected, items can refer to it.
-    let made = ana.push_one(meter("new", json!({"code": "A"}))).await;
+    let made = ana.push_one(meter("new", "A")).await;
     let result = ana.push_one(task("t-1", "new")).await;
     assert_eq!(
         payload(&stack, &result["server_id"])["meter_id"],
@@ -203,8 +203,8 @@ async fn reference_to_earlier_failed_create_is_rejected() {
 }
 
 /// Builds a create of the meter `new` that can be applied.
-fn sound() -> Value {
-    meter("new", json!({"code": "B"}))
+fn sound() -> Item {
+    meter("new", "B")
 }
 
 /// Returns batches with several creates of the temp id `new`, one of which can be applied. Each is
@@ -216,10 +216,7 @@ fn batches_with_applied_create() -> [(&'static str, Value); 4] {
     [
         ("t-1", json!([broken("new"), sound(), task("t-1", "new")])),
         ("t-2", json!([broken("new"), task("t-2", "new")])),
-        (
-            "t-3",
-            json!([task("t-3", "new"), meter("new", json!({"code": "A"}))]),
-        ),
+        ("t-3", json!([task("t-3", "new"), meter("new", "A")])),
         ("t-4", json!([sound(), broken("new"), task("t-4", "new")])),
     ]
 }
@@ -228,7 +225,7 @@ fn batches_with_applied_create() -> [(&'static str, Value); 4] {
 async fn reference_targets_the_applied_create() {
     let stack = Stack::new();
     let ana = member_of_north(&stack, "ana");
-    ana.push_one(meter("tmp-a", json!({"code": "A"}))).await;
+    ana.push_one(meter("tmp-a", "A")).await;
 
     for (temp_id, batch) in batches_with_applied_create() {
         let results = ana.push(batch).await;
@@ -246,11 +243,7 @@ async fn reference_targets_the_applied_create() {
 
     // A rejected create beside a failed one may still be applied.
     let results = ana
-        .push(json!([
-            broken("c"),
-            meter("c", json!({"code": "A"})),
-            task("t-5", "c")
-        ]))
+        .push(json!([broken("c"), meter("c", "A"), task("t-5", "c")]))
         .await;
     let later = ana.push_one(task("t-5", "c")).await;
     for result in [&results[2], &later] {

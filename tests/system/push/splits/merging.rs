@@ -1,14 +1,15 @@
 //! Batch boundaries under the policy `field_merge`.
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Item, Stack, scenario::member_of_north};
 
 use super::push_in_batches;
 
-/// Builds an edit of the task `t` whose base is its first version.
-fn item(action: &str, version: u64, payload: Value) -> Value {
-    json!({"resource_type": "task", "action": action, "client_version": version, "base_version": version.min(1), "channel": "group/north",
-        "payload": payload})
+/// Builds an update of the task `t` whose base is its first version.
+fn update(version: u64, patch: Value) -> Item {
+    Item::update("task", "t", version, patch)
+        .base(1)
+        .channel("group/north")
 }
 
 /// The effect of a queue: the outcome of each item, the payload, and the number of edits of each
@@ -24,13 +25,13 @@ struct Merged {
 /// whose bit is set in `cuts`.
 async fn send(queue: &[Value], cuts: u32) -> Merged {
     let stack = Stack::new();
-    let [office, ana] = ["office", "ana"]
-        .map(|user| Device::new(&stack, stack.token("acme", user, &[], &["north"]), "phone"));
-    let made = [
-        item("create", 0, json!({"id": "t"})),
-        item("update", 1, json!({"id": "t", "title": "office"})),
-    ];
-    office.push(Value::Array(made.to_vec())).await;
+    let [office, ana] = ["office", "ana"].map(|user| member_of_north(&stack, user));
+    let create = Item::create("task", "t", json!({}))
+        .base(0)
+        .channel("group/north");
+    office
+        .push(json!([create, update(1, json!({"title": "office"}))]))
+        .await;
 
     Merged {
         outcomes: push_in_batches(&ana, queue, cuts).await,
@@ -48,10 +49,11 @@ async fn send(queue: &[Value], cuts: u32) -> Merged {
 #[tokio::test]
 async fn merging_does_not_depend_on_boundaries() {
     let queue = [
-        item("update", 1, json!({"id": "t", "title": "ana"})),
-        item("update", 2, json!({"id": "t", "note": "ana"})),
-        item("update", 3, json!({"id": "t", "title": "again"})),
-    ];
+        update(1, json!({"title": "ana"})),
+        update(2, json!({"note": "ana"})),
+        update(3, json!({"title": "again"})),
+    ]
+    .map(Value::from);
 
     let one_by_one = send(&queue, 0b11).await;
     assert_eq!(

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
+use tidemark_tests::Item;
 
 /// Numbers edits according to *Numbering versions*, for a device that receives no response in
 /// between.
@@ -14,37 +15,28 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Adds an edit of a resource whose version `base` is the last that the device received.
-    fn add(
-        &mut self,
-        resource_type: &str,
-        action: &str,
-        name: &str,
-        base: u64,
-        mut payload: Value,
-    ) {
+    fn add(&mut self, resource_type: &str, action: &str, name: &str, base: u64, payload: Value) {
         let waiting = self.edits.entry(name.to_owned()).or_default();
         let version = base + *waiting;
         *waiting += 1;
 
-        let mut item = json!({"resource_type": resource_type, "action": action, "client_version": version, "base_version": base});
-        match name.strip_prefix("temp:") {
-            Some(temp_id) => item["client_temp_id"] = temp_id.into(),
-            None => payload["id"] = name.into(),
-        }
-
-        if resource_type == "task" {
-            item["channel"] = "group/north".into();
-        }
-        item["payload"] = payload;
-        self.items.push(item);
+        let item = Item::new(resource_type, action, version)
+            .base(base)
+            .payload(payload);
+        let item = match name.strip_prefix("temp:") {
+            Some(temp_id) => item.temp_id(temp_id),
+            None => item.id(name),
+        };
+        let item = match resource_type {
+            "task" => item.channel("group/north"),
+            _ => item,
+        };
+        self.items.push(item.into());
     }
 
     /// Adds a create that fails with an error.
     pub(super) fn broken(mut self, name: &str) -> Self {
-        self.add("meter", "create", name, 0, json!({}));
-        if let Some(item) = self.items.last_mut() {
-            item["payload"] = json!([]);
-        }
+        self.add("meter", "create", name, 0, json!([]));
         self
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Stack, scenario};
 
 use super::{create, delete, patch, statuses};
 
@@ -74,13 +74,8 @@ async fn assert_only_empty_text_is_ignored(device: &Device<'_>) {
 
 /// Merges a conflict with an empty code as an admin. Returns the payload that is stored.
 async fn merge_empty(stack: &Stack, conflict: &Value) -> Value {
-    let path = format!(
-        "conflicts/{}/resolve",
-        conflict.as_str().unwrap_or_default()
-    );
-    let root = stack.token("acme", "root", &["admin"], &[]);
     let decision = json!({"resolution": "manual_merge", "payload": {"code": ""}});
-    stack.post(&path, &root, &decision).await.ok()["server_payload"].clone()
+    scenario::resolve(stack, conflict, &decision).await.ok()["server_payload"].clone()
 }
 
 #[tokio::test]

@@ -181,10 +181,7 @@ fn every_change_reaches_a_pull(
 /// Every version of every resource is the result of exactly one edit, and the edit of the newest
 /// version is stored.
 fn every_edit_was_applied_once(writers: &[PushingDevice], readers: &[Reader]) {
-    let rows: BTreeMap<_, _> = readers
-        .iter()
-        .flat_map(Reader::rows)
-        .collect();
+    let rows: BTreeMap<_, _> = readers.iter().flat_map(Reader::rows).collect();
     let accepted = accepted(writers);
 
     for ((_, id), row) in rows {

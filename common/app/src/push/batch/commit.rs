@@ -9,7 +9,11 @@ use std::collections::HashMap;
 use futures_util::future::try_join_all;
 use tidemark_aws::{Error, metrics::Metric, tables::resources::WriteOutcome};
 use tidemark_core::{
-    model::{audit::AuditEntry, resource::ResourceKey},
+    model::{
+        audit::AuditEntry,
+        resource::ResourceKey,
+        result::{ItemCode, ItemResult},
+    },
     rules::{
         push::{
             decision::{Decision, ResourceWrite},
@@ -47,6 +51,7 @@ impl BatchRun<'_> {
         self.keep_last_payloads(round).await?;
         let outcomes = self.write(round).await?;
         self.count_accepted(round, &outcomes);
+        self.count_outage(round, &outcomes);
 
         // Conflicts are stored after the rows, when the commit has confirmed the rows that they
         // were decided on.
@@ -108,6 +113,19 @@ impl BatchRun<'_> {
             Metric::AcceptedChanges,
             round.iter().zip(outcomes).filter(is_accepted).count(),
         );
+    }
+
+    /// Counts an outage if items of the round are `unavailable`. The request succeeds, but an
+    /// operator must be alerted: the function may lack a permission. Items about corrupt rows have
+    /// the same code and are not part of a round.
+    fn count_outage(&self, round: &[DecidedGroup], outcomes: &[Outcome]) {
+        let is_unavailable = |result: &ItemResult| result.code == Some(ItemCode::Unavailable);
+        let is_throttled = |outcome: &Outcome| matches!(outcome, Outcome::Throttled);
+        let mut results = round.iter().flat_map(|it| &it.decision.results);
+
+        if outcomes.iter().any(is_throttled) || results.any(is_unavailable) {
+            self.context.meter.count_outage();
+        }
     }
 
     /// Adds an audit entry about the writes of an admin to channels that only the admin role grants

@@ -10,7 +10,7 @@ use tidemark_core::{
     rules::push::{edit::Sender, group::Group, media::MediaVerification},
 };
 
-use super::{commit::Outcome, decide::DecidedGroup, rows::Rows, scheduler::Scheduler};
+use super::{rows::Rows, scheduler::Scheduler};
 use crate::push::Mode;
 
 /// The parameters that all rounds of a batch share.
@@ -48,23 +48,9 @@ impl BatchRun<'_> {
                 }
             };
 
-            self.count_outage(&round, &outcomes);
             scheduler.apply_outcomes(round, outcomes, &mut rows, results);
         }
         Ok(())
-    }
-
-    /// Counts an outage if items of the round are `unavailable`. The request succeeds, but an
-    /// operator must be alerted: the function may lack a permission. Items about corrupt rows have
-    /// the same code and are not part of a round.
-    fn count_outage(&self, round: &[DecidedGroup], outcomes: &[Outcome]) {
-        let is_unavailable = |result: &ItemResult| result.code == Some(ItemCode::Unavailable);
-        let is_throttled = |outcome: &Outcome| matches!(outcome, Outcome::Throttled);
-        let mut results = round.iter().flat_map(|it| &it.decision.results);
-
-        if outcomes.iter().any(is_throttled) || results.any(is_unavailable) {
-            self.context.meter.count_outage();
-        }
     }
 
     /// Returns the groups of the next round, or `None` if every item has a result. Waits if other

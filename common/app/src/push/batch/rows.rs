@@ -87,8 +87,8 @@ impl Rows {
         self.loaded.rows.extend(row.map(|row| (key.clone(), row)));
     }
 
-    /// Caches a row that this batch wrote. Unless this is a dry run, another writer may have changed
-    /// it since, so the condition of the next write of it must validate it.
+    /// Caches a row that this batch wrote. Unless this is a dry run, another writer may have
+    /// changed it since, so the condition of the next write of it must validate it.
     pub(super) fn put_written(&mut self, key: &ResourceKey, row: Resource) {
         self.put_back(key, Some(row));
         if self.are_writes_shared {

@@ -7,15 +7,15 @@
 //! separate rounds. A group whose condition failed is decided again in the next round.
 //!
 //! # Bound
-//! An attempt to write a group has one of three effects, if a batch has `n` items (at most 50) about
-//! `g` resources:
+//! An attempt to write a group has one of three effects, if a batch has `n` items (at most 50)
+//! about `g` resources:
 //!
 //! - It gives at least one item its result: at most `n` attempts.
 //! - It fails and is counted. After [`COMMIT_ATTEMPTS_MAX`] failed attempts of a resource its
 //!   remaining items are rejected as `contended`: at most `10 g` attempts. Items of other resources
 //!   that waited for them are decided then.
-//! - It fails because it reveals a new holder of a unique value, so the next decision differs. It is
-//!   not counted, but only `n` times: at most `n` attempts.
+//! - It fails and reveals a new holder of a unique value, so the next decision differs. At most `n`
+//!   of these attempts are not counted.
 //!
 //! A batch therefore makes at most `10 g + 2 n` attempts. A round without an attempt replaces
 //! optimistic reads: at most one for each row, and one after each write of it.

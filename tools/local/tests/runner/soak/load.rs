@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
+use tidemark_client::{BatchBounds, Client as SyncClient, EditContent, EditOutcome, ResourceName};
 
 use super::{METERS, NOISE_BYTES, Progress};
 use crate::client::Client;
@@ -12,33 +13,28 @@ use crate::process::token;
 
 /// A device with its own meters, which all devices pull.
 pub(super) struct Load {
-    client: Client,
+    connection: Client,
     token: String,
-    device_id: String,
     number: usize,
-    /// Server version of each meter that the device knows.
-    versions: Vec<u64>,
-    /// Server version of the small meter that the device knows.
+    /// The state that the device stores.
+    client: SyncClient,
+    edits: u64,
+    /// Server version of the small meter, which only the conflicts change.
     small: u64,
-    since: Value,
     random: Random,
 }
 
 impl Load {
     /// Connects the device with this number, which is a user of its own.
     pub(super) fn new(addr: SocketAddr, number: usize) -> Self {
-        let client = Client::connect(addr).unwrap();
-        let (token, device_id) = (token(&format!("user-{number}")), format!("device-{number}"));
-        let random = Random::new(number as u64);
         Self {
-            client,
-            token,
-            device_id,
+            connection: Client::connect(addr).unwrap(),
+            token: token(&format!("user-{number}")),
             number,
-            versions: vec![0; METERS],
+            client: SyncClient::new(format!("device-{number}")),
+            edits: 0,
             small: 0,
-            since: Value::Null,
-            random,
+            random: Random::new(number as u64),
         }
     }
 
@@ -58,47 +54,57 @@ impl Load {
     }
 
     fn push(&mut self, round: usize, progress: &Progress) {
-        let meters: Vec<usize> = (0..5).map(|at| (round * 5 + at) % METERS).collect();
-        let items: Vec<Value> = meters
-            .iter()
-            .map(|meter| self.item(*meter, self.versions[*meter]))
-            .collect();
-        let results = self.send(&items);
-
-        for (meter, result) in meters.into_iter().zip(results) {
-            // A resolution of the admin creates a version that the device has not pulled yet.
-            assert!(
-                result["status"] == "ok" || result["status"] == "conflict",
-                "{result}"
-            );
-            self.versions[meter] = result["server_version"]
-                .as_u64()
-                .unwrap_or(self.versions[meter]);
+        for at in 0..5 {
+            self.edit((round * 5 + at) % METERS);
         }
+        self.client
+            .next_batch(&BatchBounds::default(), &format!("batch-{round}"));
+
+        let body = self.client.push_request().unwrap();
+        let response = self.post("sync/push", &body);
+        let response = serde_json::from_str(&response).unwrap();
+        let report = self.client.apply_push_response(&response).unwrap();
+
+        // A resolution of the admin creates a version that the device has not pulled yet.
+        let is_expected =
+            |outcome: &EditOutcome| matches!(outcome, EditOutcome::Applied | EditOutcome::Conflict);
+        assert!(
+            report
+                .outcomes
+                .iter()
+                .all(|(_, outcome)| is_expected(outcome)),
+            "{response:?}"
+        );
         progress.pushes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Creates or updates a meter.
+    fn edit(&mut self, meter: usize) {
+        let random = &mut self.random;
+        let noise: String = (0..NOISE_BYTES)
+            .map(|_| char::from(b'a' + random.below(26) as u8))
+            .collect();
+        let payload = json!({ "noise": noise }).to_string();
+
+        let name = ResourceName::server("tenant", "meter", format!("m-{}-{meter}", self.number));
+        let content = match self.client.displayed(&name) {
+            None => EditContent::Create(&payload),
+            Some(_) => EditContent::Update(&payload),
+        };
+        self.edits += 1;
+        self.client.enqueue_edit(self.edits, name, content).unwrap();
     }
 
     /// Sends an edit of an outdated copy, as another device of the user.
     fn conflict(&mut self) {
         while self.small < 3 {
             let item = self.small_item(self.small);
-            self.small = self.send(&[item])[0]["server_version"].as_u64().unwrap();
+            let result = self.send_item("small", item);
+            self.small = result["server_version"].as_u64().unwrap();
         }
-        let own = std::mem::replace(&mut self.device_id, "another".to_owned());
         let item = self.small_item(1);
-        let results = self.send(&[item]);
-        assert_eq!(results[0]["status"], "conflict", "{results:?}");
-        self.device_id = own;
-    }
-
-    fn item(&mut self, meter: usize, base: u64) -> Value {
-        let action = if base == 0 { "create" } else { "update" };
-        let random = &mut self.random;
-        let noise: String = (0..NOISE_BYTES)
-            .map(|_| char::from(b'a' + random.below(26) as u8))
-            .collect();
-        json!({"resource_type": "meter", "action": action, "client_version": base, "base_version": base,
-            "payload": {"id": format!("m-{}-{meter}", self.number), "noise": noise}})
+        let result = self.send_item("another", item);
+        assert_eq!(result["status"], "conflict", "{result}");
     }
 
     /// Returns an edit of a separate meter with a small payload, because conflicts and their audit
@@ -109,36 +115,32 @@ impl Load {
             "payload": {"id": format!("m-{}-small", self.number), "reading": self.random.below(1_000_000_000)}})
     }
 
-    fn send(&mut self, items: &[Value]) -> Vec<Value> {
-        let body =
-            json!({"device_id": self.device_id, "client_sync_token": self.since, "items": items});
-        let response = self
-            .client
-            .post("sync/push", &self.token, &body.to_string())
-            .unwrap();
-        assert_eq!(response.status, 200, "{response:?}");
-        response.json()["results"].as_array().unwrap().clone()
+    /// Pushes one item and returns its result.
+    fn send_item(&mut self, device_id: &str, item: Value) -> Value {
+        let body = json!({"device_id": device_id, "client_sync_token": null, "items": [item]});
+        let response = self.post("sync/push", &body.to_string());
+        let mut response: Value = serde_json::from_str(&response).unwrap();
+        response["results"][0].take()
     }
 
     fn pull(&mut self) {
         loop {
-            let body = json!({"since_token": self.since, "device_id": self.device_id}).to_string();
-            let response = self.client.post("sync/pull", &self.token, &body).unwrap();
-            assert_eq!(response.status, 200, "{response:?}");
-            let page = response.json();
-            self.since = page["next_token"].clone();
-            if page["has_more"] == false {
+            let body = self.client.pull_request(100);
+            let page = self.post("sync/pull", &body);
+            let report = self.client.apply_page(serde_json::from_str(&page).unwrap());
+            if !report.has_more {
                 break;
             }
         }
 
-        let ack = json!({"ack_token": self.since, "device_id": self.device_id}).to_string();
-        assert_eq!(
-            self.client
-                .post("sync/ack", &self.token, &ack)
-                .unwrap()
-                .status,
-            200
-        );
+        let ack = self.client.ack_request().unwrap();
+        self.post("sync/ack", &ack);
+    }
+
+    /// Sends a request that must succeed, and returns the body of the response.
+    fn post(&mut self, route: &str, body: &str) -> String {
+        let response = self.connection.post(route, &self.token, body).unwrap();
+        assert_eq!(response.status, 200, "{response:?}");
+        response.text
     }
 }

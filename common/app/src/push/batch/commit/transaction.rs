@@ -1,5 +1,5 @@
-//! Commits a decision that must take effect in several rows: unique values, a conflict that a policy
-//! resolved, or superseded conflicts, with their audit entries.
+//! Commits a decision that must take effect in several rows: unique values, a conflict that a
+//! policy resolved, or superseded conflicts, with their audit entries.
 
 use std::borrow::Cow;
 

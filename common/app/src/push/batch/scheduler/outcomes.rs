@@ -110,8 +110,8 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Records the holders of unique values that made an attempt fail. An attempt that reveals a new
-    /// holder is not counted, because the next one is not a repetition of it.
+    /// Records the holders of unique values that made an attempt fail. An attempt that reveals a
+    /// new holder is not counted, because the next one is not a repetition of it.
     fn apply_held(&mut self, key: &ResourceKey, held: HashMap<UniqueKey, ResourceKey>) {
         let is_new = held.keys().any(|value| !self.holders.contains_key(value));
         self.holders.extend(held);

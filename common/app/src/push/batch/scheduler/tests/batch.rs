@@ -46,6 +46,7 @@ impl Default for Fixture {
             references: BTreeMap::new(),
             policy: Policy::Manual,
         };
+
         Self {
             catalog: Catalog::new(BTreeMap::from([("meter".to_owned(), meter)])).unwrap(),
             principal: Principal {
@@ -106,6 +107,7 @@ pub(super) fn create(index: usize, id: &str, code: &str) -> Group {
         is_rewritten: false,
         takes_derived_id: false,
     };
+
     Group {
         key: key(id),
         items: vec![Item::Edit(edit)],

@@ -1,89 +1,93 @@
 //! The end of a phase: all faults end, the actors finish, and the oracle checks the state at rest.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::collections::BTreeSet;
 
 use tokio::task::JoinHandle;
 
-use super::World;
-use crate::{faults::rng, phone::Phone};
+use super::Run;
+use crate::{admin, faults::rng, phone::Phone};
 
-impl World {
+impl Run {
     /// Ends all faults, lets all actors finish, and checks the run.
-    pub(super) async fn rest(self: &Rc<Self>, phase: u64) {
-        self.cloud.faults.calm(true);
-        self.is_resting.set(true);
-        self.note(|| "all faults end".to_owned());
-        let late: Vec<JoinHandle<()>> = self.late.borrow_mut().drain(..).collect();
+    pub(super) async fn rest(&self, phase: u64) {
+        let world = &self.world;
+        world.cloud.faults.calm(true);
+        world.is_resting.set(true);
+        world.note(|| "all faults end".to_owned());
+        let late: Vec<JoinHandle<()>> = world.late.borrow_mut().drain(..).collect();
         for late in late {
             if late.await.is_err() {
-                self.oracle
+                world
+                    .oracle
                     .borrow_mut()
                     .violated(6, "a late request panicked");
             }
         }
 
-        let mut rng = rng(&[self.plan.seed, 8, phase]);
+        let mut rng = rng(&[world.plan.seed, 8, phase]);
         for phone in &self.phones {
             let mut phone = phone.lock().await;
             if phone.client.sent().is_some() && rng.bool() {
                 // An app that was killed pulls the changes of others before it retries its batch.
-                self.drain().await;
-                phone.finish_pulling(self, &mut rng).await;
+                world.drain().await;
+                phone.finish_pulling(world, &mut rng).await;
             }
-            phone.finish_pushing(self, &mut rng).await;
+            phone.finish_pushing(world, &mut rng).await;
         }
 
-        if self.needs_repair.replace(false) {
+        if world.needs_repair.replace(false) {
             // A repair leaves records that are younger than five minutes to the stream.
-            self.cloud.jump(chrono::Duration::minutes(10));
-            self.repair(&self.since_ever(), &mut rng).await;
+            world.cloud.jump(chrono::Duration::minutes(10));
+            world.repair(&world.since_ever(), &mut rng).await;
         }
 
-        self.drain().await;
+        world.drain().await;
         for phone in &self.phones {
             let mut phone = phone.lock().await;
             if phone.is_on {
-                phone.finish_pulling(self, &mut rng).await;
+                phone.finish_pulling(world, &mut rng).await;
             }
             if phone.goes_back {
-                phone.ack_all(self, &mut rng).await;
+                phone.ack_all(world, &mut rng).await;
             }
         }
 
-        if !self.is_over() {
+        if !world.is_over() {
             self.check(&mut rng).await;
         }
     }
 
     /// Checks the state at rest against the invariants.
-    async fn check(self: &Rc<Self>, rng: &mut fastrand::Rng) {
-        let dead_lettered = self.cloud.dead_letters.objects();
-        let [delivered, passed] = self.poisoned.get();
+    async fn check(&self, rng: &mut fastrand::Rng) {
+        let world = &self.world;
+        let dead_lettered = world.cloud.dead_letters.objects();
+        let [delivered, passed] = world.poisoned.get();
         if !(passed..=delivered).contains(&dead_lettered) {
             let what = format!(
                 "{dead_lettered} records were dead-lettered; {delivered} were undecodable, {passed} of them processed"
             );
-            self.oracle.borrow_mut().violated(2, what);
+            world.oracle.borrow_mut().violated(2, what);
         }
 
-        let devices = self.cloud.rows("devices");
-        self.oracle.borrow_mut().acknowledged(&devices);
-        self.oracle.borrow_mut().settled();
+        let devices = world.cloud.rows("devices");
+        world.oracle.borrow_mut().acknowledged(&devices);
+        world.oracle.borrow_mut().settled();
 
         for phone in &self.phones {
             let phone = phone.lock().await;
             if !phone.is_on {
                 continue;
             }
-            let channels = self.channels(phone.tenant, phone.user);
-            self.oracle
+            let channels = world.channels(phone.tenant, phone.user);
+            world
+                .oracle
                 .borrow_mut()
                 .agree(&phone.owner(), &phone.client, &channels);
         }
-        crate::admin::look_for_what_was_typed(self, rng).await;
+        admin::look_for_what_was_typed(world, rng).await;
 
         // A new device receives the same resources as the others.
-        for (tenant, user) in self
+        for (tenant, user) in world
             .plan
             .world
             .phones
@@ -92,12 +96,13 @@ impl World {
             .collect::<BTreeSet<_>>()
         {
             let mut fresh = Phone::fresh(tenant, user);
-            fresh.finish_pulling(self, rng).await;
-            let channels = self.channels(tenant, user);
-            self.oracle
+            fresh.finish_pulling(world, rng).await;
+            let channels = world.channels(tenant, user);
+            world
+                .oracle
                 .borrow_mut()
                 .agree(&fresh.owner(), &fresh.client, &channels);
         }
-        self.may_reset.set(false);
+        world.may_reset.set(false);
     }
 }
