@@ -59,7 +59,7 @@ PULL, CURSOR = "common/app/src/pull.rs", "common/app/src/pull/cursor/take.rs"
 PUSH = "common/app/src/push.rs"
 CHANGES, RESOURCES = "common/aws/src/tables/changes.rs", "common/aws/src/tables/resources.rs"
 PLAN, PAGE = "common/core/src/rules/sequence/plan.rs", "common/core/src/rules/pull/page.rs"
-NUMBERING, RESPONSE = "clients/rust/src/numbering.rs", "clients/rust/src/response.rs"
+NUMBERING, RESULT = "clients/rust/src/numbering.rs", "clients/rust/src/result.rs"
 OWN = "common/core/src/rules/pull/own.rs"
 EVALUATE = "common/core/src/rules/push/evaluate.rs"
 FOLD_APPLY, FOLD_RESULTS = "common/core/src/rules/push/fold/apply.rs", "common/core/src/rules/push/fold/results.rs"
@@ -242,7 +242,7 @@ MUTATIONS = {
     )),
     # Rules for clients that earlier versions of docs/protocol.md, *Writing a client*, lacked.
     "client-applies-again-what-it-pulled": Mutation((
-        RESPONSE,
+        RESULT,
         "        if result.server_payload_omitted || version <= copy.base {\n",
         "        if result.server_payload_omitted {\n",
     )),
@@ -251,7 +251,7 @@ MUTATIONS = {
     "client-goes-back-with-a-repeated-batch": Mutation(
         WHAT_STOOD,
         (
-            RESPONSE,
+            RESULT,
             "        if result.server_payload_omitted || version < copy.known {\n",
             "        if result.server_payload_omitted {\n",
         ),
@@ -260,7 +260,7 @@ MUTATIONS = {
     "client-numbers-by-its-copy-alone": Mutation(
         (NUMBERING, "        let base_version = first_base.unwrap_or(copy.base);\n", "        let _ = first_base;\n        let base_version = copy.base;\n"),
     ),
-    "restored-device-gets-nothing-back": Mutation((OWN, "Self::Unacknowledged(receipts) => !receipts.holds(made)", "Self::Unacknowledged(receipts) => receipts.holds(made) && false")),
+    "restored-device-gets-nothing-back": Mutation((OWN, "Self::WithoutReceipt(receipts) => !receipts.holds(made)", "Self::WithoutReceipt(receipts) => receipts.holds(made) && false")),
     "older-client-gets-nothing-back": Mutation((OWN, "Self::Omit(went_back_in) => went_back_in.contains(channel)", "Self::Omit(went_back_in) => went_back_in.contains(channel) && false")),
     "unchanged-edit-answers-without-payload": Mutation((
         EVALUATE,
@@ -273,7 +273,7 @@ MUTATIONS = {
         "        let _ = is_gone;\n",
     )),
     "incomplete-copy-takes-the-token": Mutation((
-        RESPONSE,
+        RESULT,
         "            copy.is_incomplete |= version > copy.known + 1;\n",
         "",
     )),

@@ -173,3 +173,10 @@ impl<'a> Device<'a> {
             .collect()
     }
 }
+
+impl Stack {
+    /// Returns a device of a user of the tenant `acme`.
+    pub fn device(&self, user: &str, device_id: &str) -> Device<'_> {
+        Device::new(self, self.token("acme", user, &[], &[]), device_id)
+    }
+}

@@ -28,7 +28,9 @@ impl Item {
 
     /// Returns the create of a resource with this id and content.
     pub fn create(resource_type: &str, id: &str, payload: Value) -> Self {
-        Self::new(resource_type, "create", 0).payload(payload).id(id)
+        Self::new(resource_type, "create", 0)
+            .payload(payload)
+            .id(id)
     }
 
     /// Returns the create of a resource to which the server assigns the id.

@@ -3,24 +3,21 @@
 //! it, when its deployment is dropped; a permission without a call fails
 //! `tests/system/unused_permissions.rs`.
 
+mod hook;
 mod needs;
 
 use std::{
     collections::BTreeSet,
-    fs::OpenOptions,
-    io::Write as _,
     sync::{Arc, Mutex, OnceLock},
 };
 
 use lambda_http::http::Uri;
 use tidemark::{
-    BoxFuture,
-    engine::{
-        Reply,
-        http::{Call, CallFate, Hook},
-    },
+    engine::http::{Call, Hook},
     template::{Template, policies::Permission},
 };
+
+use hook::{PermissionHook, note};
 
 /// The variable that names the file to which each permission is appended on its first use.
 pub const FILE_VARIABLE: &str = "TIDEMARK_TEST_RIGHTS_FILE";
@@ -91,56 +88,6 @@ impl Drop for Watch {
                 "template.yaml does not grant permissions that functions need:\n{}",
                 lacked.join("\n")
             );
-        }
-    }
-}
-
-struct PermissionHook {
-    function: String,
-    lacked: Arc<Mutex<BTreeSet<Permission>>>,
-    hook: Arc<dyn Hook>,
-}
-
-impl Hook for PermissionHook {
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
-        note(&self.function, &self.lacked, needs::permissions(call));
-        self.hook.before(call)
-    }
-
-    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, CallFate> {
-        note(
-            &self.function,
-            &self.lacked,
-            needs::permissions_for_response(call, reply),
-        );
-        self.hook.after(call, reply)
-    }
-}
-
-/// Records that a function needs these permissions, as (action, resource).
-fn note(function: &str, lacked: &Mutex<BTreeSet<Permission>>, permissions: Vec<(String, String)>) {
-    for (action, resource) in permissions {
-        let permission = Permission {
-            function: function.to_owned(),
-            action,
-            resource,
-        };
-
-        if !granted().contains(&permission) {
-            lacked.lock().unwrap().insert(permission.clone());
-        }
-
-        if USED.lock().unwrap().insert(permission.clone())
-            && let Some(file) = std::env::var_os(FILE_VARIABLE)
-        {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(file)
-                .unwrap();
-            // A single write keeps the lines of concurrent threads apart.
-            file.write_all(format!("{permission}\n").as_bytes())
-                .unwrap();
         }
     }
 }

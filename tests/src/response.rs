@@ -5,7 +5,10 @@ use lambda_http::{
     http::{HeaderMap, HeaderValue, header},
 };
 use serde_json::Value;
-use tidemark_core::wire::{gzip, routes::{ROUTES, Route}};
+use tidemark_core::wire::{
+    gzip,
+    routes::{ROUTES, Route},
+};
 
 /// An upper bound for the bytes of a decompressed response.
 const RESPONSE_TEXT_BYTES_MAX: usize = 8 << 20;

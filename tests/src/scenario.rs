@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{ApiResponse, Device, Stack};
+use crate::{ApiResponse, Device, Item, Stack};
 
 /// Returns the token of an admin of the tenant `acme`.
 pub fn admin(stack: &Stack) -> String {
@@ -42,4 +42,38 @@ pub fn expire_log(stack: &Stack) {
         let key = json!({"pk": row["pk"], "sk": row["sk"]});
         stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": key}));
     }
+}
+
+/// Returns an edit of the meter `id` that a device makes on this version of it.
+pub fn meter(action: &str, id: &str, version: u64, fields: Value) -> Item {
+    Item::new("meter", action, version)
+        .base(version)
+        .payload(fields)
+        .id(id)
+}
+
+/// Opens a conflict about the meter `id`: the office creates it and updates it to version 2, and
+/// Ana's phone updates version 1. `fields` are the fields of these three edits. Returns the id of
+/// the conflict.
+pub async fn open_conflict(stack: &Stack, id: &str, fields: [Value; 3]) -> String {
+    let office = stack.device("office", "pc");
+    let [created, updated, rejected] = fields;
+    office.push_one(meter("create", id, 0, created)).await;
+    office.push_one(meter("update", id, 1, updated)).await;
+
+    let stale = meter("update", id, 1, rejected);
+    let result = stack.device("ana", "phone").push_one(stale).await;
+    assert_eq!(result["status"], "conflict", "{result}");
+    result["conflict_id"].as_str().unwrap().to_owned()
+}
+
+/// Reads a list such as `audit?limit=2` to its end, as an admin reads it. Returns its pages.
+pub async fn pages(stack: &Stack, path: &str) -> Vec<ApiResponse> {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let mut pages = vec![stack.get(path, &admin(stack)).await];
+    while let Some(cursor) = pages.last().unwrap().ok()["next_cursor"].as_str() {
+        let next = format!("{path}{separator}cursor={cursor}");
+        pages.push(stack.get(&next, &admin(stack)).await);
+    }
+    pages
 }

@@ -33,7 +33,7 @@ use tidemark::{
 };
 use tidemark_aws::{Clock, Context, media::Media};
 
-use crate::{Device, permissions::Watch};
+use crate::permissions::Watch;
 
 /// Start of the clock of every stack, in milliseconds since 1970.
 const START_MS: i64 = 1_790_000_000_000;
@@ -294,11 +294,6 @@ impl Stack {
             auth::TTL_S,
         )
         .unwrap()
-    }
-
-    /// Returns a device of a user of the tenant `acme`.
-    pub fn device(&self, user: &str, device_id: &str) -> Device<'_> {
-        Device::new(self, self.token("acme", user, &[], &[]), device_id)
     }
 
     /// Invokes a function directly with this event, as an operator does, and returns its response.

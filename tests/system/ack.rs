@@ -10,15 +10,12 @@ use std::{
 use serde_json::{Value, json};
 use tidemark::engine::http::CallFate;
 use tidemark_core::model::{channel::Channel, limits::GROUPS_MAX, token::Token};
-use tidemark_tests::{ApiResponse, Device, Meter, Script, Stack, hooks::Moment};
+use tidemark_tests::{
+    ApiResponse, Device, Item, Meter, Script, Stack, hooks::Moment, scenario::member_of_north,
+};
 
-fn create(id: &str, channel: &str) -> Value {
-    json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": channel, "payload": {"id": id, "title": id}})
-}
-
-/// Returns the phone of Ana, a member of the group north. It pulls three channels.
-fn ana(stack: &Stack) -> Device<'_> {
-    Device::new(stack, stack.token("acme", "ana", &[], &["north"]), "phone")
+fn create(id: &str, channel: &str) -> Item {
+    Item::create("task", id, json!({"title": id})).channel(channel)
 }
 
 /// Writes a resource in each of these channels, lets `device` pull, and returns its sync token.
@@ -64,7 +61,7 @@ fn positions(stack: &Stack) -> BTreeMap<String, String> {
 async fn ack_records_all_channels_in_one_write() {
     let meter = Arc::new(Meter::default());
     let stack = Stack::hooked(meter.clone());
-    let mut ana = ana(&stack);
+    let mut ana = member_of_north(&stack, "ana");
     let token = pulled(&stack, &mut ana, "a", &["tenant", "group/north"]).await;
 
     meter.take();
@@ -171,14 +168,14 @@ fn assert_within_dynamodb_limits(request: &str) {
 #[tokio::test]
 async fn channel_with_unfinished_snapshot_is_not_acknowledged() {
     let stack = Stack::new();
-    let mut ana = ana(&stack);
+    let mut ana = member_of_north(&stack, "ana");
     let writer = Device::new(
         &stack,
         stack.token("acme", "writer", &["admin"], &[]),
         "server",
     );
 
-    let items: Vec<Value> = (0..5)
+    let items: Vec<Item> = (0..5)
         .map(|number| create(&format!("t-{number}"), "group/north"))
         .collect();
     writer.push(items.into()).await;
@@ -195,8 +192,7 @@ async fn channel_with_unfinished_snapshot_is_not_acknowledged() {
     );
     assert!(!positions(&stack).contains_key("group/north"));
 
-    ana.pull().await;
-    ana.ack().await.ok();
+    ana.pull_and_ack().await;
     assert!(positions(&stack).contains_key("group/north"));
 }
 
@@ -250,7 +246,7 @@ fn invalid_acks(token: &str) -> [(Value, &'static str, &'static str); 10] {
 #[tokio::test]
 async fn invalid_ack_is_rejected_with_its_path() {
     let stack = Stack::new();
-    let mut ana = ana(&stack);
+    let mut ana = member_of_north(&stack, "ana");
     let token = pulled(&stack, &mut ana, "a", &["tenant"]).await;
     for (body, code, path) in invalid_acks(&token) {
         let response = stack.post("sync/ack", &ana.token, &body).await;
@@ -269,7 +265,7 @@ async fn invalid_ack_is_rejected_with_its_path() {
 #[tokio::test]
 async fn ack_applies_only_to_the_callers_device() {
     let stack = Stack::new();
-    let mut ana = ana(&stack);
+    let mut ana = member_of_north(&stack, "ana");
     pulled(&stack, &mut ana, "a", &["tenant"]).await;
     ana.ack().await.ok();
     let before = stack.rows("devices");

@@ -13,7 +13,7 @@ mod users;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde_json::{Value, json};
 use tidemark::auth::{AUDIENCE, ISSUER};
-use tidemark_tests::{ApiResponse, Stack};
+use tidemark_tests::{ApiResponse, Item, Stack};
 
 /// A key that signs JWTs.
 pub(crate) struct Key {
@@ -100,7 +100,7 @@ pub(crate) fn good_claims(stack: &Stack) -> Value {
 
 /// Returns the responses to a push and to a pull with this token.
 async fn responses(stack: &Stack, token: &str) -> [ApiResponse; 2] {
-    let item = json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {}});
+    let item = Item::create_as("meter", "t", json!({})).version(1);
     let push = stack
         .post(
             "sync/push",

@@ -168,38 +168,3 @@ fn raw_items(stack: &Stack) -> Vec<Vec<String>> {
     });
     items.collect()
 }
-
-/// Random number generator with a seed (SplitMix64).
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Returns a number below `bound`.
-    fn below(&mut self, bound: usize) -> usize {
-        (self.roll() % bound as u64) as usize
-    }
-
-    /// Returns true with a probability of `percent` %.
-    fn happens(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    /// Returns a random element of `choices`.
-    fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len())]
-    }
-
-    /// Returns text of `bytes` bytes that hardly compresses and needs no escapes.
-    fn noise(&mut self, bytes: usize) -> String {
-        (0..bytes)
-            .map(|_| char::from(b'#' + (self.below(57) as u8)))
-            .collect()
-    }
-}

@@ -5,15 +5,14 @@ mod show;
 
 use serde_json::{Value, json};
 use tidemark_core::model::ids::BatchId;
-use tidemark_tests::{ApiResponse, Device, Stack};
+use tidemark_tests::{ApiResponse, Device, Item, Stack};
 
-pub(crate) fn create(id: &str, text: &str) -> Value {
-    json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": text}})
+pub(crate) fn create(id: &str, text: &str) -> Item {
+    Item::create("meter", id, json!({"text": text}))
 }
 
-pub(crate) fn edit(id: &str, base: u64, text: &str) -> Value {
-    json!({"resource_type": "meter", "action": "update", "client_version": base, "base_version": base,
-        "payload": {"id": id, "text": text}})
+pub(crate) fn edit(id: &str, base: u64, text: &str) -> Item {
+    Item::update("meter", id, base, json!({"text": text})).base(base)
 }
 
 /// Returns the token of an admin of the tenant.
@@ -40,22 +39,6 @@ pub(crate) async fn replay(stack: &Stack, token: &str, id: &str, body: &Value) -
     stack
         .post(&format!("batches/{id}/replay"), token, body)
         .await
-}
-
-/// Returns the next state of a linear congruential generator.
-fn next_random(state: u64) -> u64 {
-    state
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407)
-}
-
-/// Returns `count` letters without a pattern to compress, and continues the generator.
-fn noise(state: &mut u64, count: usize) -> String {
-    let mut letter = || {
-        *state = next_random(*state);
-        char::from(b'!' + (*state >> 33) as u8 % 90)
-    };
-    (0..count).map(|_| letter()).collect()
 }
 
 /// Returns the sorted rows of every table that a function may write.

@@ -5,15 +5,26 @@ mod dead_letters;
 
 use std::sync::Arc;
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark::engine::http::{CallFate, Hook, NoHook};
-use tidemark_tests::{Device, Script, Stack, hooks::Moment, stack::stream_event};
+use tidemark_tests::{Device, Item, Script, Stack, hooks::Moment, stack::stream_event};
+
+/// Runs the changelog function on these records and returns the sequence numbers that it reported
+/// as failed.
+async fn failures(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> Vec<String> {
+    let changelog = stack.consumer("changelog", hook);
+    let response = changelog.sequence(stream_event(records)).await;
+    response
+        .batch_item_failures
+        .into_iter()
+        .map(|failure| failure.item_identifier.expect("a sequence number"))
+        .collect()
+}
 
 /// Runs the changelog function on these records and returns whether it reported no failures.
 async fn sequence(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> bool {
-    let changelog = stack.consumer("changelog", hook);
-    let response = changelog.sequence(stream_event(records)).await;
-    response.batch_item_failures.is_empty()
+    failures(stack, records, hook).await.is_empty()
 }
 
 /// Creates and updates up to three meters from one device, one stream record for each push, and
@@ -21,10 +32,10 @@ async fn sequence(stack: &Stack, records: &[Value], hook: Arc<dyn Hook>) -> bool
 async fn writes(stack: &Stack, pushes: usize) -> Vec<Value> {
     let writer = stack.device("writer", "phone");
     let before = stack.stream_records().len();
-    for at in 0..pushes {
-        let id = format!("m-{}", at % 3);
+    for at in 0..pushes as u64 {
         let action = if at < 3 { "create" } else { "update" };
-        let item = json!({"resource_type": "meter", "action": action, "client_version": at / 3, "payload": {"id": id, "at": at}});
+        let payload = json!({"id": format!("m-{}", at % 3), "at": at});
+        let item = Item::new("meter", action, at / 3).payload(payload);
         assert_eq!(writer.push_one(item).await["status"], "ok");
     }
     stack.stream_records().split_off(before)
@@ -185,35 +196,36 @@ async fn concurrent_invocations_on_one_channel_lose_nothing() {
     assert_complete(&stack, follower).await;
 }
 
+#[rstest]
+#[case::of_a_new_log(0)]
+#[case::of_a_log(2)]
 #[tokio::test(start_paused = true)]
-async fn lagging_head_is_moved_by_next_invocation() {
-    for first in [0, 2] {
-        let stack = Stack::new();
-        let mut follower = reader(&stack).await;
-        let records = writes(&stack, 6).await;
-        assert!(first == 0 || sequence(&stack, &records[..first], Arc::new(NoHook)).await);
-        assert!(
-            !sequence(&stack, &records[first..4], Arc::new(Script::heads_stay())).await,
-            "reported in batchItemFailures"
-        );
-        follower.pull().await;
-        assert_eq!(follower.rows().len(), first, "a pull ends at the head");
+async fn lagging_head_is_moved_by_next_invocation(#[case] first: usize) {
+    let stack = Stack::new();
+    let mut follower = reader(&stack).await;
+    let records = writes(&stack, 6).await;
+    assert!(first == 0 || sequence(&stack, &records[..first], Arc::new(NoHook)).await);
+    assert!(
+        !sequence(&stack, &records[first..4], Arc::new(Script::heads_stay())).await,
+        "reported in batchItemFailures"
+    );
+    follower.pull().await;
+    assert_eq!(follower.rows().len(), first, "a pull ends at the head");
 
-        assert!(
-            sequence(&stack, &records[4..], Arc::new(NoHook)).await,
-            "later records are sequenced first"
-        );
-        follower.pull().await;
+    assert!(
+        sequence(&stack, &records[4..], Arc::new(NoHook)).await,
+        "later records are sequenced first"
+    );
+    follower.pull().await;
 
-        let log = stack.rows("changes");
-        assert!(sequence(&stack, &records[first..4], Arc::new(NoHook)).await);
-        assert_eq!(
-            stack.rows("changes"),
-            log,
-            "the records were in the log already"
-        );
-        assert_complete(&stack, follower).await;
-    }
+    let log = stack.rows("changes");
+    assert!(sequence(&stack, &records[first..4], Arc::new(NoHook)).await);
+    assert_eq!(
+        stack.rows("changes"),
+        log,
+        "the records were in the log already"
+    );
+    assert_complete(&stack, follower).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,35 +253,37 @@ async fn put_with_lost_response_adds_one_segment() {
     );
 }
 
+#[rstest]
+#[case::at_the_start(0)]
+#[case::in_the_middle(1)]
+#[case::at_the_end(2)]
 #[tokio::test]
-async fn gap_in_the_log_resets_the_channel() {
-    for lost in [0, 1, 2] {
-        let stack = Stack::new();
-        let mut follower = reader(&stack).await;
-        let records = writes(&stack, 6).await;
-        for batch in records.chunks(2) {
-            assert!(sequence(&stack, batch, Arc::new(NoHook)).await);
-        }
-
-        let mut segments = stack.segments();
-        segments.sort_by_key(|row| row["sk"]["S"].to_string());
-        let key = json!({"pk": segments[lost]["pk"], "sk": segments[lost]["sk"]});
-        stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": key}));
-
-        if lost > 0 {
-            let page = follower.pull_page(100).await;
-            assert_eq!((&page["has_more"], page.get("reset")), (&json!(true), None));
-            assert_eq!(
-                follower.rows().len(),
-                [0, 2, 3][lost],
-                "entries before the gap are delivered"
-            );
-        }
-
-        assert_eq!(follower.pull_page(100).await["reset"], json!(["tenant"]));
-        follower.resets = 0;
-        assert_complete(&stack, follower).await;
+async fn gap_in_the_log_resets_the_channel(#[case] lost: usize) {
+    let stack = Stack::new();
+    let mut follower = reader(&stack).await;
+    let records = writes(&stack, 6).await;
+    for batch in records.chunks(2) {
+        assert!(sequence(&stack, batch, Arc::new(NoHook)).await);
     }
+
+    let mut segments = stack.segments();
+    segments.sort_by_key(|row| row["sk"]["S"].to_string());
+    let key = json!({"pk": segments[lost]["pk"], "sk": segments[lost]["sk"]});
+    stack.dynamodb("DeleteItem", &json!({"TableName": "changes", "Key": key}));
+
+    if lost > 0 {
+        let page = follower.pull_page(100).await;
+        assert_eq!((&page["has_more"], page.get("reset")), (&json!(true), None));
+        assert_eq!(
+            follower.rows().len(),
+            [0, 2, 3][lost],
+            "entries before the gap are delivered"
+        );
+    }
+
+    assert_eq!(follower.pull_page(100).await["reset"], json!(["tenant"]));
+    follower.resets = 0;
+    assert_complete(&stack, follower).await;
 }
 
 #[tokio::test]

@@ -18,19 +18,10 @@ mod several;
 mod unmade;
 
 use serde_json::{Value, json};
-use tidemark_tests::{ApiResponse, Stack};
-
-/// Returns the token of an admin of the tenant `acme`.
-fn admin(stack: &Stack) -> String {
-    stack.token("acme", "root", &["admin"], &[])
-}
-
-/// Builds a push item about the meter `id`.
-fn item(action: &str, id: &str, version: u64, fields: Value) -> Value {
-    let mut payload = fields;
-    payload["id"] = id.into();
-    json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version, "payload": payload})
-}
+use tidemark_tests::{
+    ApiResponse, Item, Stack,
+    scenario::{self, admin, meter},
+};
 
 /// Creates the meter `id`, which is `{"code": id, "reading": 50}` at version 2, and pushes an
 /// update from Ana's phone that is based on version 1 and conflicts. Returns the conflict's id.
@@ -40,18 +31,12 @@ async fn conflicted(stack: &Stack, id: &str) -> String {
 
 /// Like `conflicted`, with these fields in the update by Ana's phone.
 async fn conflicted_by(stack: &Stack, id: &str, fields: Value) -> String {
-    let office = stack.device("office", "pc");
-    office
-        .push_one(item("create", id, 0, json!({"code": id, "reading": 44})))
-        .await;
-    office
-        .push_one(item("update", id, 1, json!({"reading": 50})))
-        .await;
-    rejected(stack, item("update", id, 1, fields)).await
+    let created = json!({"code": id, "reading": 44});
+    scenario::open_conflict(stack, id, [created, json!({"reading": 50}), fields]).await
 }
 
 /// Pushes a conflicting item from Ana's phone and returns the conflict's id.
-async fn rejected(stack: &Stack, item: Value) -> String {
+async fn rejected(stack: &Stack, item: Item) -> String {
     let result = stack.device("ana", "phone").push_one(item).await;
     assert_eq!(result["status"], "conflict", "{result}");
     result["conflict_id"].as_str().expect("an id").to_owned()
@@ -59,17 +44,12 @@ async fn rejected(stack: &Stack, item: Value) -> String {
 
 /// Resolves a conflict as an admin.
 async fn resolve(stack: &Stack, id: &str, decision: &Value) -> ApiResponse {
-    stack
-        .post(&format!("conflicts/{id}/resolve"), &admin(stack), decision)
-        .await
+    scenario::resolve(stack, &id.into(), decision).await
 }
 
 /// Returns a conflict as an admin reads it.
 async fn shown(stack: &Stack, id: &str) -> Value {
-    stack
-        .get(&format!("conflicts/{id}"), &admin(stack))
-        .await
-        .ok()
+    scenario::conflict(stack, &id.into()).await
 }
 
 /// Returns the stored meter `id`: its version, whether it is deleted, and its payload as text.
@@ -94,21 +74,5 @@ fn stored(stack: &Stack, id: &str) -> (u64, bool, String) {
 
 /// Returns the audit log, oldest entry first.
 async fn audited(stack: &Stack) -> Vec<Value> {
-    stack.get("audit?order=oldest", &admin(stack)).await.ok()["entries"]
-        .as_array()
-        .expect("entries")
-        .clone()
-}
-
-/// Returns pseudo-random text that hardly compresses.
-fn noise(bytes: usize) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut state = bytes as u64;
-    let mut letter = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        char::from(LETTERS[(state >> 58) as usize])
-    };
-    (0..bytes).map(|_| letter()).collect()
+    scenario::audit_entries(stack, "?order=oldest").await
 }

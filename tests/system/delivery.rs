@@ -4,16 +4,24 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 use tidemark::engine::http::NoHook;
 use tidemark_app::delivery::is_delivered;
-use tidemark_core::{model::{channel::Channel, resource::ResourceKey}, rules::delivery::AwaitedVersion};
-use tidemark_tests::{Device, Stack};
+use tidemark_core::{
+    model::{channel::Channel, resource::ResourceKey},
+    rules::delivery::AwaitedVersion,
+};
+use tidemark_tests::{Device, Item, Stack, scenario};
 
-fn edit(id: &str, base: u64) -> Value {
+fn edit(id: &str, base: u64) -> Item {
     let action = if base == 0 { "create" } else { "update" };
-    json!({"resource_type": "meter", "action": action, "client_version": base, "base_version": base,
-        "payload": {"id": id, "reading": base}})
+    scenario::meter(action, id, base, json!({"reading": base}))
+}
+
+/// Lets a device push these items, and appends them to the log.
+async fn push_to_log(stack: &Stack, device: &Device<'_>, items: impl IntoIterator<Item = Item>) {
+    device.push(items.into_iter().collect()).await;
+    stack.settle().await;
 }
 
 /// Returns whether Ana's phone has the meter `id` at this version, which was written at `made_at`.
@@ -34,11 +42,6 @@ async fn has(stack: &Stack, id: &str, server_version: u64, made_at: DateTime<Utc
         .expect("a delivery status")
 }
 
-async fn catch_up(device: &mut Device<'_>) {
-    device.pull().await;
-    device.ack().await.ok();
-}
-
 #[tokio::test]
 async fn acknowledged_change_counts_as_delivered() {
     let stack = Stack::new();
@@ -49,12 +52,12 @@ async fn acknowledged_change_counts_as_delivered() {
         !has(&stack, "m", 1, stack.now()).await,
         "the device never acknowledged anything"
     );
-    catch_up(&mut ana).await;
+    ana.pull_and_ack().await;
     stack.advance(Duration::minutes(10));
 
     let made_at = stack.now();
     assert_eq!(ben.push_one(edit("m", 1)).await["server_version"], 2);
-    catch_up(&mut ana).await;
+    ana.pull_and_ack().await;
     assert!(
         !has(&stack, "m", 2, made_at).await,
         "the change is not in the log yet"
@@ -70,7 +73,7 @@ async fn acknowledged_change_counts_as_delivered() {
         "the change is pulled, and not acknowledged"
     );
     let mut tablet = stack.device("ana", "tablet");
-    catch_up(&mut tablet).await;
+    tablet.pull_and_ack().await;
     assert!(
         !has(&stack, "m", 2, made_at).await,
         "only another device has it"
@@ -87,15 +90,12 @@ async fn acknowledged_change_counts_as_delivered() {
 async fn acknowledged_part_of_a_segment_is_delivered() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
-    catch_up(&mut ana).await;
+    ana.pull_and_ack().await;
     let made_at = stack.now();
 
     // One segment. The device acknowledges the first half of it.
-    let items: Vec<Value> = (0..20)
-        .map(|number| edit(&format!("m-{number}"), 0))
-        .collect();
-    ben.push(items.into()).await;
-    stack.settle().await;
+    let creates = (0..20).map(|number| edit(&format!("m-{number}"), 0));
+    push_to_log(&stack, &ben, creates).await;
     ana.pull_page(10).await;
     ana.ack().await.ok();
 
@@ -111,10 +111,9 @@ async fn acknowledged_part_of_a_segment_is_delivered() {
     }
     assert_eq!(delivered, 10);
 
-    catch_up(&mut ana).await;
-    ben.push(json!([edit("m-0", 1), edit("m-0", 2)])).await;
-    stack.settle().await;
-    catch_up(&mut ana).await;
+    ana.pull_and_ack().await;
+    push_to_log(&stack, &ben, [edit("m-0", 1), edit("m-0", 2)]).await;
+    ana.pull_and_ack().await;
     assert!(
         has(&stack, "m-0", 2, made_at).await,
         "the log contains only version 3"
@@ -125,20 +124,17 @@ async fn acknowledged_part_of_a_segment_is_delivered() {
 async fn delivery_beyond_read_limit_depends_on_age() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
-    ben.push_one(edit("before", 0)).await;
-    stack.settle().await;
-    catch_up(&mut ana).await;
+    push_to_log(&stack, &ben, [edit("before", 0)]).await;
+    ana.pull_and_ack().await;
 
     stack.advance(Duration::hours(1));
     let made_at = stack.now();
-    ben.push_one(edit("m", 0)).await;
-    stack.settle().await;
+    push_to_log(&stack, &ben, [edit("m", 0)]).await;
 
     for number in 0..100 {
-        ben.push_one(edit(&format!("n-{number}"), 0)).await;
-        stack.settle().await;
+        push_to_log(&stack, &ben, [edit(&format!("n-{number}"), 0)]).await;
         if number == 40 {
-            catch_up(&mut ana).await;
+            ana.pull_and_ack().await;
             assert!(has(&stack, "m", 1, made_at).await, "after 40 segments");
             assert!(!has(&stack, "m", 2, made_at).await);
             assert!(
@@ -148,14 +144,14 @@ async fn delivery_beyond_read_limit_depends_on_age() {
         }
     }
 
-    catch_up(&mut ana).await;
+    ana.pull_and_ack().await;
     assert!(
         !has(&stack, "m", 1, made_at).await,
         "beyond the read limit, and written less than a day ago"
     );
 
     stack.advance(Duration::hours(25));
-    catch_up(&mut ana).await;
+    ana.pull_and_ack().await;
     assert!(
         has(&stack, "m", 1, made_at).await,
         "the device had caught up a day later"
@@ -166,29 +162,19 @@ async fn delivery_beyond_read_limit_depends_on_age() {
 async fn delivery_of_expired_changes_depends_on_time() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
-    catch_up(&mut ana).await;
+    ana.pull_and_ack().await;
     let made_at = stack.now();
     ben.push_one(edit("m", 0)).await;
     ben.push_one(edit("n", 0)).await;
     stack.settle().await;
 
     stack.advance(Duration::days(2));
-    let expire = |stack: &Stack| {
-        for row in stack.segments() {
-            stack.dynamodb(
-                "DeleteItem",
-                &json!({"TableName": "changes", "Key": {"pk": row["pk"], "sk": row["sk"]}}),
-            );
-        }
-    };
-
-    catch_up(&mut ana).await;
-    expire(&stack);
+    ana.pull_and_ack().await;
+    scenario::expire_log(&stack);
     assert!(has(&stack, "m", 1, made_at).await);
     assert!(!has(&stack, "m", 1, stack.now()).await);
 
-    ben.push_one(edit("o", 0)).await;
-    stack.settle().await;
+    push_to_log(&stack, &ben, [edit("o", 0)]).await;
     assert!(
         has(&stack, "m", 1, made_at).await,
         "also with a segment after the position"
@@ -201,9 +187,8 @@ async fn position_beyond_log_end_delivers_nothing() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     let made_at = stack.now();
-    ben.push_one(edit("m", 0)).await;
-    stack.settle().await;
-    catch_up(&mut ana).await;
+    push_to_log(&stack, &ben, [edit("m", 0)]).await;
+    ana.pull_and_ack().await;
     // A second deployment with fewer changes, as after a restore.
     let restored = Stack::new();
     let body = json!({"ack_token": ana.since(), "device_id": "phone"});
@@ -216,15 +201,11 @@ async fn delivery_after_snapshot_uses_its_start_position() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
     let made_at = stack.now();
-    let items: Vec<Value> = (0..5)
-        .map(|number| edit(&format!("m-{number}"), 0))
-        .collect();
-    ben.push(items.into()).await;
-    stack.settle().await;
+    let creates = (0..5).map(|number| edit(&format!("m-{number}"), 0));
+    push_to_log(&stack, &ben, creates).await;
 
     ana.pull_page(2).await;
-    ben.push_one(edit("m-4", 1)).await;
-    stack.settle().await;
+    push_to_log(&stack, &ben, [edit("m-4", 1)]).await;
 
     ana.ack().await.ok();
     assert!(
@@ -235,6 +216,6 @@ async fn delivery_after_snapshot_uses_its_start_position() {
     while ana.rows().len() < 5 {
         ana.pull_page(1).await;
     }
-    catch_up(&mut ana).await;
+    ana.pull_and_ack().await;
     assert!(has(&stack, "m-4", 2, made_at).await && has(&stack, "m-0", 1, made_at).await);
 }

@@ -4,21 +4,18 @@ mod pages;
 
 use serde_json::{Value, json};
 use tidemark_core::model::time::timestamp;
-use tidemark_tests::{Device, Stack};
-
-fn create(id: &str, channel: &str) -> Value {
-    json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": channel, "payload": {"id": id, "title": id}})
-}
+use tidemark_tests::{
+    Device, Item, Stack,
+    scenario::{self, member_of_north},
+};
 
 fn admin(stack: &Stack) -> Device<'_> {
     Device::new(stack, stack.token("acme", "boss", &["admin"], &[]), "desk")
 }
 
 async fn write(stack: &Stack, id: &str, channel: &str) {
-    assert_eq!(
-        admin(stack).push_one(create(id, channel)).await["status"],
-        "ok"
-    );
+    let create = Item::create("task", id, json!({"title": id})).channel(channel);
+    assert_eq!(admin(stack).push_one(create).await["status"], "ok");
     stack.settle().await;
 }
 
@@ -34,8 +31,7 @@ async fn lag_is_computed_when_devices_are_listed() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
     write(&stack, "a", "tenant").await;
-    ana.pull().await;
-    ana.ack().await.ok();
+    ana.pull_and_ack().await;
     let pulled_at = timestamp(stack.now());
     let state = |channel: &str, caught_up: bool, lag: i64| json!({"channel": channel, "applied_until": pulled_at, "caught_up": caught_up, "lag_seconds": lag});
 
@@ -77,10 +73,9 @@ async fn lag_without_a_position_is_unknown() {
 #[tokio::test]
 async fn left_channel_is_not_listed() {
     let stack = Stack::new();
-    let mut ana = Device::new(&stack, stack.token("acme", "ana", &[], &["north"]), "phone");
+    let mut ana = member_of_north(&stack, "ana");
     write(&stack, "a", "group/north").await;
-    ana.pull().await;
-    ana.ack().await.ok();
+    ana.pull_and_ack().await;
 
     assert_eq!(
         channels(&stack, &ana.token).await.as_array().map(Vec::len),
@@ -88,8 +83,7 @@ async fn left_channel_is_not_listed() {
     );
 
     ana.token = stack.token("acme", "ana", &[], &[]);
-    ana.pull().await;
-    ana.ack().await.ok();
+    ana.pull_and_ack().await;
     let listed = channels(&stack, &ana.token).await;
     assert_eq!(
         (listed.as_array().map(Vec::len), &listed[1]["channel"]),
@@ -103,11 +97,11 @@ async fn device_reports_last_seen_and_app_version() {
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
     let first_seen = timestamp(stack.now());
-    let body = json!({"ack_token": ana.since(), "device_id": "phone", "app_version": "4.2.0 (817)"});
+    let body =
+        json!({"ack_token": ana.since(), "device_id": "phone", "app_version": "4.2.0 (817)"});
     stack.post("sync/ack", &ana.token, &body).await.ok();
     stack.advance(chrono::Duration::minutes(5));
-    ana.pull().await;
-    ana.ack().await.ok();
+    ana.pull_and_ack().await;
 
     let mut listed = stack.get("devices", &ana.token).await.ok()["devices"][0].clone();
     listed["channels"].take();
@@ -134,8 +128,7 @@ async fn devices_are_visible_to_user_and_admins() {
     for user in ["ana", "ben"] {
         for device_id in ["phone", "tablet"] {
             let mut device = stack.device(user, device_id);
-            device.pull().await;
-            device.ack().await.ok();
+            device.pull_and_ack().await;
         }
     }
 
@@ -164,9 +157,8 @@ async fn devices_are_visible_to_user_and_admins() {
 }
 
 /// Returns an edit of the meter `m`.
-fn meter(action: &str, version: u64, reading: u64) -> Value {
-    json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version,
-        "payload": {"id": "m", "reading": reading}})
+fn meter(action: &str, version: u64, reading: u64) -> Item {
+    scenario::meter(action, "m", version, json!({"reading": reading}))
 }
 
 /// Returns the conflicts of Ana's phone, as the admin's list and as her own list count them: open,
@@ -185,11 +177,6 @@ async fn conflict_counts(stack: &Stack, ana: &Device<'_>) -> [u64; 2] {
     ["open", "unacknowledged"].map(|count| counts[count].as_u64().unwrap_or_default())
 }
 
-async fn pull_and_ack(device: &mut Device<'_>) {
-    device.pull().await;
-    device.ack().await.ok();
-}
-
 /// Creates the meter `m` at version 2, and a conflict of Ana's phone, which is returned with the id
 /// of the conflict. Conflicts of another device and of another user do not count.
 async fn conflicted(stack: &Stack) -> (Device<'_>, String) {
@@ -198,7 +185,7 @@ async fn conflicted(stack: &Stack) -> (Device<'_>, String) {
     boss.push_one(meter("update", 1, 2)).await;
     stack.settle().await;
     let mut ana = stack.device("ana", "phone");
-    pull_and_ack(&mut ana).await;
+    ana.pull_and_ack().await;
     assert_eq!(conflict_counts(stack, &ana).await, [0, 0]);
 
     let id = ana.push_one(meter("update", 1, 3)).await["conflict_id"].clone();
@@ -235,7 +222,7 @@ async fn device_counts_its_open_conflicts() {
     let mut phone = stack.device("ana", "phone");
     phone.set_since(&ana.since());
     stack.advance(chrono::Duration::minutes(5));
-    pull_and_ack(&mut phone).await;
+    phone.pull_and_ack().await;
     stack.settle().await;
     assert_eq!(counts().await, [0, 1]);
     phone.pull().await;
@@ -245,12 +232,7 @@ async fn device_counts_its_open_conflicts() {
 
     // A day later the log is not read any more.
     stack.advance(chrono::Duration::hours(25));
-    pull_and_ack(&mut phone).await;
-    for row in stack.segments() {
-        stack.dynamodb(
-            "DeleteItem",
-            &json!({"TableName": "changes", "Key": {"pk": row["pk"], "sk": row["sk"]}}),
-        );
-    }
+    phone.pull_and_ack().await;
+    scenario::expire_log(&stack);
     assert_eq!(counts().await, [0, 0]);
 }

@@ -1,4 +1,5 @@
-//! The glossary names files that exist, and types and functions that these files contain.
+//! The glossary names files that exist, and types and functions that these files contain. The files
+//! that other documents name exist, too.
 
 use std::{fs, path::Path};
 
@@ -60,4 +61,49 @@ fn glossary_names_existing_code() {
             }
         }
     }
+}
+
+/// Returns the paths from the root of the repository that a document names as code.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    const FOLDERS: [&str; 8] = [
+        ".ci/",
+        "clients/",
+        "common/",
+        "docs/",
+        "events/",
+        "functions/",
+        "tests/",
+        "tools/",
+    ];
+    let code = text.split('`').skip(1).step_by(2);
+    code.filter(|part| {
+        FOLDERS.iter().any(|folder| part.starts_with(folder))
+            && !part.starts_with("tests/fuzz/")
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+    })
+}
+
+#[test]
+fn documents_name_existing_files() {
+    let folders = ["", "docs", "docs/adr", "tests/localstack", "events"];
+    let documents = folders.iter().flat_map(|folder| {
+        let entries = fs::read_dir(root().join(folder)).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path())
+    });
+    let documents = documents.filter(|path| {
+        path.extension().is_some_and(|extension| extension == "md")
+            && path.file_name().is_some_and(|name| name != "CHANGELOG.md")
+    });
+
+    let mut count = 0;
+    for document in documents {
+        let text = fs::read_to_string(&document).expect("text");
+        for path in paths(&text) {
+            count += 1;
+            assert!(root().join(path).exists(), "{document:?} names {path}");
+        }
+    }
+    assert!(count > 200, "{count} paths");
 }

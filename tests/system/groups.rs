@@ -3,23 +3,23 @@
 //! of these.
 
 use chrono::Duration;
-use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use serde_json::json;
+use tidemark_tests::{Device, Item, Stack, scenario::member_of_north};
 
-fn task(id: &str, group: &str) -> Value {
-    json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": format!("group/{group}"),
-        "payload": {"id": id, "title": id}})
+fn task(id: &str, group: &str) -> Item {
+    Item::create("task", id, json!({"title": id})).channel(&format!("group/{group}"))
 }
 
-fn edit(id: &str, base: u64, title: &str) -> Value {
-    json!({"resource_type": "task", "action": "update", "client_version": base, "base_version": base,
-        "channel": "group/north", "payload": {"id": id, "title": title}})
+/// Returns an update of the first version.
+fn edit(id: &str, title: &str) -> Item {
+    Item::update("task", id, 1, json!({"title": title}))
+        .base(1)
+        .channel("group/north")
 }
 
 /// Returns a delete of the first version.
-fn delete(id: &str) -> Value {
-    json!({"resource_type": "task", "action": "delete", "client_version": 1, "base_version": 1,
-        "channel": "group/north", "payload": {"id": id}})
+fn delete(id: &str) -> Item {
+    Item::delete("task", id, 1).base(1).channel("group/north")
 }
 
 fn member(stack: &Stack, groups: &[&str]) -> String {
@@ -69,7 +69,7 @@ async fn joining_and_leaving_groups_updates_the_device() {
 
     // Leaving revokes the channel once. An edit made before is rejected with an error that the app
     // can show, and is stored in sync_items.
-    let unsent = edit("n-1", 1, "typed in the field");
+    let unsent = edit("n-1", "typed in the field");
     ana.token = member(&stack, &["south"]);
     let page = ana.pull_page(100).await;
     assert_eq!(page["revoked"], json!(["group/north"]));
@@ -123,9 +123,9 @@ async fn position_beyond_retention_resets_and_keeps_edits() {
     lead.push(json!([task("n-1", "north"), task("n-2", "north")]))
         .await;
     stack.settle().await;
-    let mut ana = Device::new(&stack, member(&stack, &["north"]), "phone");
+    let mut ana = member_of_north(&stack, "ana");
     ana.pull().await;
-    let unsent = edit("n-1", 1, "typed in the field");
+    let unsent = edit("n-1", "typed in the field");
 
     // The channel changes, then 31 days pass: the position is older than the retention.
     lead.push(json!([delete("n-2")])).await;
@@ -149,7 +149,7 @@ async fn log_retention_is_configurable() {
     let lead = lead(&stack);
     lead.push_one(task("n-1", "north")).await;
     stack.settle().await;
-    let mut ana = Device::new(&stack, member(&stack, &["north"]), "phone");
+    let mut ana = member_of_north(&stack, "ana");
     ana.pull().await;
     lead.push_one(task("n-2", "north")).await;
     stack.settle().await;

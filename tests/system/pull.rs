@@ -4,23 +4,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tidemark_client::ResourceName;
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack, scenario::member_of_north};
 
-fn create(id: &str, payload: &str) -> Value {
-    json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id, "text": payload}})
+fn create(id: &str, text: &str) -> Item {
+    Item::create("meter", id, json!({"text": text}))
 }
 
-fn edit(id: &str, base: u64, payload: &str) -> Value {
-    json!({"resource_type": "meter", "action": "update", "client_version": base, "base_version": base,
-        "payload": {"id": id, "text": payload}})
+fn edit(id: &str, base: u64, text: &str) -> Item {
+    Item::update("meter", id, base, json!({"text": text})).base(base)
 }
 
-async fn creates(stack: &Stack, count: usize, payload: &str) {
+/// Builds a delete of the first version.
+fn delete(id: &str) -> Item {
+    Item::delete("meter", id, 1).base(1)
+}
+
+async fn creates(stack: &Stack, count: usize, text: &str) {
     let writer = stack.device("writer", "phone");
     for chunk in (0..count).collect::<Vec<_>>().chunks(50) {
-        let items: Vec<Value> = chunk
+        let items: Vec<Item> = chunk
             .iter()
-            .map(|number| create(&format!("m-{number:04}"), payload))
+            .map(|number| create(&format!("m-{number:04}"), text))
             .collect();
         writer.push(items.into()).await;
     }
@@ -52,9 +56,8 @@ async fn snapshot_continues_in_log_without_gap() {
                 .push_one(edit(&format!("m-{:04}", 24 - pages), 1, "new"))
                 .await;
             writer.push_one(create(&format!("n-{pages}"), "new")).await;
-            let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1,
-                "payload": {"id": format!("m-{:04}", 8 + pages)}});
-            assert_eq!(writer.push_one(delete).await["status"], "ok");
+            let deleted = delete(&format!("m-{:04}", 8 + pages));
+            assert_eq!(writer.push_one(deleted).await["status"], "ok");
             stack.settle().await;
         }
     }
@@ -130,14 +133,9 @@ async fn own_change_returns_only_with_foreign_edits() {
         .await;
     stack.settle().await;
     let changes = ana.pull().await;
-    assert_eq!(
-        (
-            changes.len(),
-            &changes[0]["id"],
-            &changes[0]["server_version"]
-        ),
-        (1, &json!("c"), &json!(2))
-    );
+    assert_eq!(changes.len(), 1);
+    let change = (&changes[0]["id"], &changes[0]["server_version"]);
+    assert_eq!(change, (&json!("c"), &json!(2)));
 
     // A snapshot always contains everything.
     ana.set_since(&Value::Null);
@@ -148,13 +146,13 @@ async fn own_change_returns_only_with_foreign_edits() {
 async fn own_change_on_unseen_version_is_echoed() {
     let stack = Stack::new();
     let mut ana = stack.device("ana", "phone");
-    ana.push_one(
-        json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m", "a": 0, "b": 0}}),
-    )
-    .await;
+    ana.push_one(Item::create("meter", "m", json!({"a": 0, "b": 0})))
+        .await;
     stack.settle().await;
     ana.pull().await;
-    let edit = |field: &str, client_version: u64| json!({"resource_type": "meter", "action": "update", "client_version": client_version, "payload": {"id": "m", field: 5}});
+    let edit = |field: &str, client_version: u64| {
+        Item::update("meter", "m", client_version, json!({field: 5}))
+    };
 
     // Ana numbers her edit before she sends it and states no base version, so that the numbers are
     // equal by coincidence.
@@ -278,8 +276,7 @@ async fn position_beyond_retention_is_reset_unless_quiet() {
 
     stack.advance(chrono::Duration::days(31));
     let writer = stack.device("writer", "phone");
-    let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m-0000"}});
-    writer.push_one(delete).await;
+    writer.push_one(delete("m-0000")).await;
     stack.settle().await;
 
     ana.token = stack.token("acme", "ana", &[], &[]);
@@ -312,9 +309,10 @@ async fn position_ahead_of_log_is_reset() {
 #[tokio::test]
 async fn forbidden_channel_is_revoked_once() {
     let stack = Stack::new();
-    let task = json!({"client_temp_id": "t", "resource_type": "task", "action": "create", "client_version": 1,
-        "channel": "group/north", "payload": {"title": "read"}});
-    let mut ana = Device::new(&stack, stack.token("acme", "ana", &[], &["north"]), "phone");
+    let task = Item::create_as("task", "t", json!({"title": "read"}))
+        .version(1)
+        .channel("group/north");
+    let mut ana = member_of_north(&stack, "ana");
     assert_eq!(ana.push_one(task).await["status"], "ok");
     ana.pull().await;
     assert_eq!(ana.rows().len(), 1);
@@ -376,12 +374,14 @@ async fn concurrent_writers_and_readers_leave_no_gap() {
 async fn first_pull_after_delete_removes_own_resource() {
     let stack = Stack::new();
     let (mut ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "tablet"));
-    let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-1", "at": 1}});
+    let create = Item::create("meter", "m-1", json!({"at": 1}));
     assert_eq!(ana.push_one(create).await["status"], "ok");
-    ana.store_created(ResourceName::server("tenant", "meter", "m-1"), r#"{"at":1}"#);
+    ana.store_created(
+        ResourceName::server("tenant", "meter", "m-1"),
+        r#"{"at":1}"#,
+    );
 
-    let delete = json!({"resource_type": "meter", "action": "delete", "client_version": 1, "base_version": 1, "payload": {"id": "m-1"}});
-    assert_eq!(ben.push_one(delete).await["status"], "ok");
+    assert_eq!(ben.push_one(delete("m-1")).await["status"], "ok");
     stack.settle().await;
 
     let page = ana.pull_page(100).await;

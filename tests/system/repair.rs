@@ -9,7 +9,7 @@ mod reset;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tidemark_aws::tables::changes::entries;
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Stack, scenario::meter};
 
 /// Returns an admin, who may write in every channel.
 fn admin(stack: &Stack) -> Device<'_> {
@@ -28,8 +28,7 @@ async fn write(
     version: u64,
     title: &str,
 ) {
-    let item = json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version, "channel": channel,
-        "payload": {"id": id, "title": title}});
+    let item = meter(action, id, version, json!({"title": title})).channel(channel);
     assert_eq!(device.push_one(item).await["status"], "ok", "{action} {id}");
 }
 
@@ -238,8 +237,7 @@ async fn channel_continues_after_repair() {
 
 /// Creates a conflict about the second version of a meter and resolves it. Returns its id.
 async fn resolved_conflict(stack: &Stack, id: &str, title: &str) -> Value {
-    let item = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
-        "payload": {"id": id, "title": title}});
+    let item = meter("update", id, 1, json!({"title": title}));
     let conflict = stack.device("ben", "phone").push_one(item).await["conflict_id"].clone();
     let path = format!(
         "conflicts/{}/resolve",

@@ -3,10 +3,15 @@
 
 use serde_json::{Value, json};
 use tidemark_core::model::token::Token;
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack};
 
-fn create(id: &str) -> Value {
-    json!({"resource_type": "meter", "action": "create", "client_version": 0, "base_version": 0, "payload": {"id": id}})
+fn create(id: &str) -> Item {
+    Item::create("meter", id, json!({})).base(0)
+}
+
+/// Returns an update of the first version of the meter `a`.
+fn update(client_version: u64, patch: Value) -> Item {
+    Item::update("meter", "a", client_version, patch).base(1)
 }
 
 /// Pulls everything as a device that also requests its own changes for which it has no receipt, and
@@ -84,22 +89,11 @@ async fn unchanged_edit_returns_payload_to_restored_device() {
     stack.settle().await;
     pull_unacknowledged(&stack, &mut ana, 100).await;
 
-    let update = |version: u64, payload: Value| {
-        let mut item = json!({"resource_type": "meter", "action": "update", "client_version": version, "base_version": 1});
-        item["payload"] = payload;
-        item
-    };
-    ana.push_one(update(1, json!({"id": "a", "n": 1, "lost": true})))
-        .await;
+    ana.push_one(update(1, json!({"n": 1, "lost": true}))).await;
 
     for (version, batch_id) in [(1, "b-1"), (2, "b-2"), (2, "b-2")] {
-        let response = ana
-            .push_batch(
-                batch_id,
-                &json!([update(version, json!({"id": "a", "n": 1}))]),
-            )
-            .await
-            .ok();
+        let items = json!([update(version, json!({"n": 1}))]);
+        let response = ana.push_batch(batch_id, &items).await.ok();
         let result = &response["results"][0];
         assert_eq!(
             (
@@ -127,8 +121,7 @@ async fn receipts_are_kept_until_changes_are_sequenced() {
     );
 
     // A receipt that is a day older than the pulled position cannot match a later change.
-    let item = json!([{"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1, "payload": {"id": "a"}}]);
-    push_and_store(&mut ana, item).await;
+    push_and_store(&mut ana, json!([update(1, json!({}))])).await;
     assert!(
         has_receipts(&ana.since()),
         "the receipt of an edit that changed nothing"
@@ -233,7 +226,8 @@ async fn old_token_format_is_accepted() {
     let mut ana = stack.device("ana", "phone");
     ana.pull().await;
     push_and_store(&mut ana, json!([create("a")])).await;
-    let (token, receipts) = Token::decode_with(ana.since().as_str().expect("text")).expect("a token");
+    let (token, receipts) =
+        Token::decode_with(ana.since().as_str().expect("text")).expect("a token");
     assert!(!receipts.is_empty());
     ana.set_since(&token.encode().into());
     stack.settle().await;

@@ -2,15 +2,14 @@
 
 use serde_json::{Value, json};
 use tidemark_core::model::time::timestamp;
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack, scenario};
 
 fn admin(stack: &Stack) -> Device<'_> {
     Device::new(stack, stack.token("acme", "boss", &["admin"], &[]), "desk")
 }
 
 async fn create(stack: &Stack, id: &str, channel: &str) {
-    let item = json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": channel,
-        "payload": {"id": id, "title": "x".repeat(1000)}});
+    let item = Item::create("task", id, json!({"title": "x".repeat(1000)})).channel(channel);
     assert_eq!(admin(stack).push_one(item).await["status"], "ok");
 }
 
@@ -25,7 +24,7 @@ async fn status(stack: &Stack, query: &str) -> Value {
 async fn create_in_other_tenant(stack: &Stack) {
     let token = stack.token("umbrella", "eve", &["admin"], &[]);
     Device::new(stack, token, "phone")
-        .push_one(json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}}))
+        .push_one(Item::create("meter", "m", json!({})))
         .await;
     stack.settle().await;
 }
@@ -117,12 +116,7 @@ async fn one_channel_is_compared_with_its_log() {
 
     // Changes that are older than the log are not compared.
     stack.advance(chrono::Duration::days(31));
-    for segment in stack.segments() {
-        stack.dynamodb(
-            "DeleteItem",
-            &json!({"TableName": "changes", "Key": {"pk": segment["pk"], "sk": segment["sk"]}}),
-        );
-    }
+    scenario::expire_log(&stack);
     assert_eq!(not_in_log(&stack).await, 0);
 }
 
@@ -147,12 +141,10 @@ async fn large_channel_is_compared_in_pages() {
     let writer = admin(&stack);
     for batch in 0..22 {
         let create = |number: usize| {
-            json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": "tenant",
-            "payload": {"id": format!("t-{:04}", batch * 50 + number), "title": ""}})
+            let id = format!("t-{:04}", batch * 50 + number);
+            Item::create("task", &id, json!({"title": ""})).channel("tenant")
         };
-        writer
-            .push((0..50).map(create).collect::<Vec<_>>().into())
-            .await;
+        writer.push((0..50).map(create).collect()).await;
         if batch == 10 {
             stack.settle().await;
         }

@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tidemark::{
     BoxFuture,
     engine::{
@@ -148,11 +148,4 @@ impl Hook for Responder {
     fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
         Box::pin(std::future::ready(CallFate::Continue))
     }
-}
-
-/// Builds a push item about the meter `id`.
-fn meter(action: &str, id: &str, base: u64, fields: Value) -> Value {
-    let mut payload = fields;
-    payload["id"] = id.into();
-    json!({"resource_type": "meter", "action": action, "client_version": base, "base_version": base, "payload": payload})
 }

@@ -8,9 +8,10 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark::engine::{Reply, http::CallFate};
-use tidemark_tests::{ApiResponse, Script, Stack, hooks::Moment};
+use tidemark_tests::{ApiResponse, Item, Script, Stack, hooks::Moment};
 
 use crate::isolation::{ASKS, Ask, IntruderKnowledge, asked_by_owner, tenant};
 
@@ -164,44 +165,45 @@ fn assert_matches(response: &ApiResponse, whole: &ApiResponse, ask: &Ask, place:
     assert_eq!(outcomes(response), outcomes(whole), "{place}");
 }
 
+/// DynamoDB returns a part of the items, or none, and names the unprocessed keys. The rest is
+/// requested again twice; without an end DynamoDB counts as unavailable.
+#[rstest]
+#[case::twice(2, 200)]
+#[case::without_end(usize::MAX, 503)]
 #[tokio::test(start_paused = true)]
-async fn unprocessed_keys_are_requested_again() {
-    // DynamoDB returns a part of the items, or none, and names the unprocessed keys. The rest is
-    // requested again twice; without an end DynamoDB counts as unavailable.
-    for (times, status) in [(2, 200), (usize::MAX, 503)] {
-        let left = AtomicUsize::new(0);
-        let stack = Stack::hooked(Arc::new(Script::new(move |_, operation, body, moment| {
-            let is_batch_read = operation == "BatchGetItem"
-                && moment == Moment::Before
-                && body.contains("\"resources\"");
-            if !is_batch_read || left.fetch_add(1, Ordering::SeqCst) >= times {
-                return CallFate::Continue;
-            }
-            let request: Value = serde_json::from_str(body).expect("a request");
-            let response = json!({"Responses": {}, "UnprocessedKeys": request["RequestItems"]});
-            CallFate::Reply(Reply {
-                status: 200,
-                body: response.to_string().into_bytes(),
-            })
-        })));
-
-        let ana = stack.device("ana", "phone");
-        let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}});
-        assert_eq!(
-            ana.push_one(item).await["status"],
-            "ok",
-            "a create does not read its resource"
-        );
-        let item = json!({"resource_type": "meter", "action": "update", "client_version": 1, "payload": {"id": "m", "reading": 1}});
-
-        let response = ana.send(&json!([item])).await;
-        assert_eq!(response.status, status, "{}", response.text);
-        assert_eq!(
-            stack.rows("resources")[0]["server_version"]["N"],
-            if status == 200 { "2" } else { "1" }
-        );
-        if status == 503 {
-            assert_requests_retry(&response, "a push");
+async fn unprocessed_keys_are_requested_again(#[case] times: usize, #[case] status: u16) {
+    let left = AtomicUsize::new(0);
+    let stack = Stack::hooked(Arc::new(Script::new(move |_, operation, body, moment| {
+        let is_batch_read = operation == "BatchGetItem"
+            && moment == Moment::Before
+            && body.contains("\"resources\"");
+        if !is_batch_read || left.fetch_add(1, Ordering::SeqCst) >= times {
+            return CallFate::Continue;
         }
+        let request: Value = serde_json::from_str(body).expect("a request");
+        let response = json!({"Responses": {}, "UnprocessedKeys": request["RequestItems"]});
+        CallFate::Reply(Reply {
+            status: 200,
+            body: response.to_string().into_bytes(),
+        })
+    })));
+
+    let ana = stack.device("ana", "phone");
+    let create = Item::create("meter", "m", json!({}));
+    assert_eq!(
+        ana.push_one(create).await["status"],
+        "ok",
+        "a create does not read its resource"
+    );
+
+    let update = Item::update("meter", "m", 1, json!({"reading": 1}));
+    let response = ana.send(&json!([update])).await;
+    assert_eq!(response.status, status, "{}", response.text);
+    assert_eq!(
+        stack.rows("resources")[0]["server_version"]["N"],
+        if status == 200 { "2" } else { "1" }
+    );
+    if status == 503 {
+        assert_requests_retry(&response, "a push");
     }
 }

@@ -3,15 +3,18 @@
 
 mod routes;
 
-use serde_json::{Value, json, value::RawValue};
-use tidemark_core::model::{limits::{DELIVERY_BYTES_MAX, PAGE_READ_BYTES_MAX, SEGMENT_BYTES_MAX}, work};
-use tidemark_tests::{Device, Stack};
+use serde_json::{Value, json};
+use tidemark_core::model::{
+    limits::{DELIVERY_BYTES_MAX, PAGE_READ_BYTES_MAX, SEGMENT_BYTES_MAX},
+    work,
+};
+use tidemark_tests::{Device, Item, Stack};
 
 /// Bytes of a large payload.
 const LARGE: usize = 340_000;
 /// Number of pushes, each with 8 small edits of 8 large resources. Their segments unpack to 2.7 MB
 /// each.
-const PUSHES: usize = 12;
+const PUSHES: u64 = 12;
 
 /// Creates eight large resources and edits each of them many times from `ana`'s phone. Every
 /// version is in the log.
@@ -19,19 +22,16 @@ async fn large_log(stack: &Stack) -> Device<'_> {
     let writer = stack.device("ana", "phone");
     let text = "0".repeat(LARGE);
     for number in 0..8 {
-        let payload = json!({"id": format!("m-{number}"), "text": text});
-        let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": payload});
+        let create = Item::create("meter", &format!("m-{number}"), json!({"text": text}));
         assert_eq!(writer.push_one(create).await["status"], "ok");
     }
 
     for version in 1..=PUSHES {
         let edit = |number: usize| {
-            json!({"resource_type": "meter", "action": "update", "client_version": version, "base_version": version,
-                "payload": {"id": format!("m-{number}"), "n": version}})
+            let id = format!("m-{number}");
+            Item::update("meter", &id, version, json!({"n": version})).base(version)
         };
-        let results = writer
-            .push((0..8).map(edit).collect::<Vec<_>>().into())
-            .await;
+        let results = writer.push((0..8).map(edit).collect()).await;
         assert!(
             results.iter().all(|result| result["status"] == "ok"),
             "{results:?}"
@@ -78,7 +78,7 @@ async fn page_is_bounded_by_unpacked_bytes() {
     assert!(
         ben.rows()
             .values()
-            .all(|held| held.server_version == PUSHES as u64 + 1),
+            .all(|held| held.server_version == PUSHES + 1),
         "{:?}",
         ben.rows().keys()
     );
@@ -100,9 +100,10 @@ async fn small_edits_do_not_unpack_large_rows() {
             "}".repeat(60)
         )
     };
-    let item = |action: &str, version: usize, payload: &str| {
-        let payload: Box<RawValue> = RawValue::from_string(payload.to_owned()).expect("JSON");
-        json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version.min(1), "payload": payload})
+    let item = |action: &str, version: u64, payload: &str| {
+        Item::new("meter", action, version)
+            .base(version.min(1))
+            .payload(serde_json::from_str(payload).expect("JSON"))
     };
 
     let create = item(
@@ -118,6 +119,7 @@ async fn small_edits_do_not_unpack_large_rows() {
                 version,
                 &nested(&format!("{{\"k\":\"{version}\"}}")),
             )
+            .into()
         })
         .collect();
     let sent = edits
@@ -148,9 +150,9 @@ async fn small_edits_do_not_unpack_large_rows() {
 async fn delivery_lookup_of_conflict_is_bounded() {
     let stack = Stack::new();
     let mut ben = stack.device("ben", "tablet");
-    let create = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "small"}});
+    let create = Item::create("meter", "small", json!({}));
     assert_eq!(ben.push_one(create).await["status"], "ok");
-    let other = |n: u64| json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1, "payload": {"id": "small", "n": n}});
+    let other = |n: u64| Item::update("meter", "small", 1, json!({"n": n})).base(1);
     assert_eq!(
         stack.device("ana", "tablet").push_one(other(1)).await["status"],
         "ok"

@@ -1,10 +1,10 @@
 //! The batch whose response is pending, and the request that sends it (*The push loop*).
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use tidemark_core::model::limits::BATCH_ITEMS_MAX;
 
-use crate::{Client, Edit};
+use crate::{Client, Edit, SentBatch};
 
 /// The upper bounds of a new batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,25 +23,6 @@ impl Default for BatchBounds {
             items: BATCH_ITEMS_MAX,
             bytes: 2_700_000,
         }
-    }
-}
-
-/// A batch that was sent and whose response has not arrived.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SentBatch {
-    pub(crate) batch_id: Option<String>,
-    pub(crate) edits: Vec<Edit>,
-}
-
-impl SentBatch {
-    /// Returns the `batch_id` of the request, if the client sends one (§3.6).
-    pub fn batch_id(&self) -> Option<&str> {
-        self.batch_id.as_deref()
-    }
-
-    /// Returns the edits of the batch, oldest first.
-    pub fn edits(&self) -> &[Edit] {
-        &self.edits
     }
 }
 

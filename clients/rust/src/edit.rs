@@ -14,7 +14,7 @@ pub enum EditContent<'a> {
     Create(&'a str),
     /// Changes the resource by this merge patch: `null` removes a field (§3.2).
     Update(&'a str),
-    /// Deletes the resource.
+    /// Deletes the resource, which needs no payload.
     Delete,
 }
 

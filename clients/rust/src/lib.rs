@@ -19,15 +19,17 @@
 //!
 //! | types | module | contents |
 //! |---|---|---|
-//! | [`Client`] | `client` | the stored state, and what the user sees |
-//! | [`ResourceName`], [`ResourceId`] | `name` | the identity of a resource, with a temp id until the server reports its id |
+//! | [`Client`] | `client` | the stored state |
+//! | [`Client::displayed`] | `view` | what the user sees |
+//! | [`ResourceName`], [`ResourceId`] | `name` | the identity of a resource |
 //! | [`LocalCopy`] | `copy` | the copy of a resource and its version numbers |
 //! | [`Edit`], [`EditContent`], [`InvalidPayload`] | `edit` | an edit as it is stored and sent |
 //! | [`Client::enqueue_edit`] | `numbering` | the version numbers of an edit |
-//! | [`SentBatch`], [`BatchBounds`] | `batch` | the batch whose response is pending, and the request that sends it |
-//! | [`PushReport`], [`EditOutcome`], [`RejectedEdit`], [`ResponseMismatch`] | `response` | the response to a push |
+//! | [`SentBatch`], [`BatchBounds`] | `batch` | the batch whose response is pending |
+//! | [`PushReport`], [`EditOutcome`], [`RejectedEdit`] | `response` | the response to a push |
+//! | [`Client::apply_push_response`] | `result`, `server_id` | the effect of each result |
 //! | [`PageReport`] | `page` | the pages of a pull, and their acknowledgement |
-//! | [`WaitingEdits`] | `reset` | reset and revoked channels, invalid tokens, restored devices |
+//! | [`WaitingEdits`] | `reset` | channels that were left, invalid tokens, restored devices |
 //! | [`Options`] | `options` | clients of earlier versions of the protocol page |
 //!
 //! Payloads are JSON text from the application to the server and back: numbers keep their digits,
@@ -46,9 +48,10 @@
 //! #         "server_sync_token": "tm1_a", "results": [{"index": 0, "client_temp_id": "5f0c7c1e",
 //! #         "status": "ok", "server_id": "m-1", "server_version": 1}]}"#,
 //! #     _ => r#"{"next_token": "tm1_b", "has_more": false, "reset": ["tenant"],
-//! #         "server_time": "2025-12-22T12:35:01.000Z", "changes": [{"id": "m-1", "action": "create",
-//! #         "resource_type": "meter", "channel": "tenant", "payload": {"reading": 44.0},
-//! #         "server_version": 1, "changed_at": "2025-12-22T12:34:56.000Z"}]}"#,
+//! #         "server_time": "2025-12-22T12:35:01.000Z", "changes": [{"id": "m-1",
+//! #         "resource_type": "meter", "channel": "tenant", "action": "create",
+//! #         "payload": {"reading": 44.0}, "server_version": 1,
+//! #         "changed_at": "2025-12-22T12:34:56.000Z"}]}"#,
 //! # };
 //! let mut client = Client::new("phone");
 //! let meter = ResourceName::temp("tenant", "meter", "5f0c7c1e-8a4d-4a57-9f0e-2b6d1c3e4f01");
@@ -77,18 +80,25 @@ mod numbering;
 mod options;
 mod page;
 mod payload;
+mod rejected_edit;
 mod reset;
 mod response;
+mod result;
+mod sent_batch;
+mod server_id;
+mod view;
 
-pub use batch::{BatchBounds, SentBatch};
+pub use batch::BatchBounds;
 pub use client::Client;
 pub use copy::LocalCopy;
 pub use edit::{Edit, EditContent, InvalidPayload};
 pub use name::{ResourceId, ResourceName};
 pub use options::Options;
 pub use page::PageReport;
+pub use rejected_edit::RejectedEdit;
 pub use reset::WaitingEdits;
-pub use response::{EditOutcome, PushReport, RejectedEdit, ResponseMismatch};
+pub use response::{EditOutcome, PushReport, ResponseMismatch};
+pub use sent_batch::SentBatch;
 pub use tidemark_core::{
     model::{
         edit::Action,

@@ -28,12 +28,12 @@ impl Client {
     ///     "status": "ok", "server_id": "t-1", "server_version": 1}]}"#;
     /// client.apply_push_response(&serde_json::from_str(response).unwrap()).unwrap();
     ///
-    /// client.drop_left_groups(&["north"]);
+    /// client.retain_groups(&["north"]);
     /// assert!(client.displayed(&task).is_some());
-    /// client.drop_left_groups::<&str>(&[]);
+    /// client.retain_groups::<&str>(&[]);
     /// assert!(client.displayed(&task).is_none());
     /// ```
-    pub fn drop_left_groups<S: AsRef<str>>(&mut self, groups: &[S]) {
+    pub fn retain_groups<S: AsRef<str>>(&mut self, groups: &[S]) {
         let pulled = std::mem::take(&mut self.pulled);
         self.drop_copies(|name| {
             let group = name.channel.strip_prefix("group/");

@@ -1,20 +1,6 @@
 //! The response to a push (*The push loop*, §3).
 
-use serde::{Deserialize, Serialize};
-
-use crate::{
-    Action, Client, Edit, ItemResult, PushResponse, ResourceId, ResourceName, Status, client::apply,
-};
-
-/// An edit that the server did not apply, for the user's attention.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RejectedEdit {
-    /// The edit, whose content is not part of the copy.
-    pub edit: Edit,
-    /// The result: a conflict, whose `conflict_id` and `resolution` show what happens to the edit
-    /// (§5), or an error that is not retryable.
-    pub result: ItemResult,
-}
+use crate::{Client, ItemResult, PushResponse, RejectedEdit, ResourceName, Status};
 
 /// The effect of a result on its edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +37,7 @@ impl PushReport {
 
 /// The error for a response that has not one result for each edit of the sent batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the response has {results} results for a batch of {edits} edits: send the batch again, and check which request the response belongs to"
-)]
+#[error("the response has {results} results, the batch {edits} edits: send the batch again")]
 pub struct ResponseMismatch {
     /// Number of edits in the batch whose response is pending; 0 if there is none.
     pub edits: usize,
@@ -133,83 +117,6 @@ impl Client {
             self.sync_token = Some(response.server_sync_token.clone());
         }
         Ok(report)
-    }
-
-    /// Returns whether the token of a push may be stored. While a copy is incomplete, a receipt for
-    /// a later version would prevent pulls from delivering it.
-    fn stores_push_token(&self) -> bool {
-        let is_any_incomplete = || self.copies.values().any(|copy| copy.is_incomplete);
-        self.options.stores_push_token && !(self.options.is_current && is_any_incomplete())
-    }
-
-    /// Applies the result of an edit that was applied, now or earlier. If the device lacks versions
-    /// before it, its pulls have to deliver them.
-    fn apply_ok(&mut self, edit: &Edit, result: &ItemResult) {
-        let version = result.server_version.unwrap_or_default();
-        let copy = self.copies.entry(edit.name.clone()).or_default();
-        if result.server_payload_omitted || version <= copy.base {
-            return; // a pull delivers it, or has delivered it
-        }
-
-        if let Some(payload) = &result.server_payload {
-            if version >= copy.known {
-                copy.receive(Some(payload.clone()), version);
-            }
-            return;
-        }
-
-        if edit.action() == Action::Delete && self.options.is_current {
-            copy.base = version; // a deleted resource has no more content to receive
-        } else {
-            copy.is_incomplete |= version > copy.known + 1;
-        }
-
-        copy.known = copy.known.max(version);
-        copy.payload = apply(edit, copy.payload.as_deref());
-    }
-
-    /// Applies the result of an edit that conflicts: the server's copy replaces the device's copy
-    /// unless the device knows a newer version.
-    fn apply_conflict(&mut self, name: &ResourceName, result: &ItemResult) {
-        let copy = self.copies.entry(name.clone()).or_default();
-        let Some(version) = result.server_version else {
-            return; // the resource does not exist: the user's edit remains a draft
-        };
-        if result.server_payload_omitted || version < copy.known {
-            return; // a pull delivers it, or has delivered a newer version
-        }
-
-        copy.receive(result.server_payload.clone(), version);
-    }
-
-    /// Gives the edit, the copy and the queued edits of a temp id the id that the server reported.
-    fn adopt_server_id(&mut self, edit: &mut Edit, result: &ItemResult, report: &mut PushReport) {
-        let Some(id) = &result.server_id else { return };
-        let name = ResourceName {
-            id: ResourceId::Server(id.clone()),
-            ..edit.name.clone()
-        };
-        if name == edit.name {
-            return;
-        }
-
-        let temp_name = std::mem::replace(&mut edit.name, name.clone());
-        if let Some(copy) = self.copies.remove(&temp_name) {
-            // A pull may have delivered the resource already.
-            let used = copy.used;
-            let copy = self.copies.entry(name.clone()).or_insert(copy);
-            copy.used = copy.used.max(used);
-            copy.temp_id = Some(temp_name.id.as_str().to_owned());
-        }
-
-        self.queue
-            .iter_mut()
-            .filter(|waiting| waiting.name == temp_name)
-            .for_each(|waiting| waiting.name = name.clone());
-        let rename = (temp_name, name);
-        if !report.renamed.contains(&rename) {
-            report.renamed.push(rename);
-        }
     }
 }
 

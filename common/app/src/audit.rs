@@ -1,23 +1,19 @@
 //! Lists the audit log (§7.1), one page per request.
 
+mod page;
+
 use tidemark_aws::{
     Context, Error,
-    metrics::Meter,
-    tables::audit_log::{AuditLog, AuditOrder, PackedEntry},
+    tables::audit_log::{AuditLog, AuditOrder},
 };
 use tidemark_core::{
-    model::{
-        limits::{RESPONSE_BYTES_MAX, escaped_bytes},
-        principal::Principal,
-    },
-    wire::{
-        audit::{AuditEntryBody, AuditList},
-        cursor,
-        problem::Problem,
-    },
+    model::principal::Principal,
+    wire::{audit::AuditList, cursor, problem::Problem},
 };
 
 use crate::cursors;
+
+use page::AuditPage;
 
 /// The bytes reserved for the response around the entries.
 const ENVELOPE_BYTES: usize = 20 * 1000;
@@ -84,59 +80,5 @@ fn list_name(order: AuditOrder) -> &'static str {
     match order {
         AuditOrder::Newest => "audit?order=newest",
         AuditOrder::Oldest => "audit?order=oldest",
-    }
-}
-
-/// A page of audit entries that is being filled.
-struct AuditPage {
-    entries: Vec<AuditEntryBody>,
-    limit: usize,
-    bytes_left: usize,
-    /// The id of the last entry that was read, including an entry that cannot be decoded.
-    after: Option<String>,
-    /// Whether the page ended before an entry that did not fit.
-    is_full: bool,
-}
-
-impl AuditPage {
-    fn new(limit: usize, after: Option<String>) -> Self {
-        Self {
-            entries: Vec::new(),
-            limit,
-            bytes_left: RESPONSE_BYTES_MAX - ENVELOPE_BYTES,
-            after,
-            is_full: false,
-        }
-    }
-
-    /// Returns the number of entries to read: one more than fits, which shows whether there is a
-    /// next page.
-    fn wanted(&self) -> usize {
-        self.limit + 1 - self.entries.len()
-    }
-
-    /// Adds entries until the page is full. An entry that cannot be decoded is skipped.
-    fn fill(&mut self, read: Vec<PackedEntry>, meter: &Meter) -> Result<(), Error> {
-        for packed in read {
-            if self.entries.len() == self.limit {
-                self.is_full = true;
-                break;
-            }
-
-            let id = packed.id.clone();
-            let entry = packed.unpack(meter).map(AuditEntryBody::from);
-            let text = entry.as_ref().map(serde_json::to_string).transpose();
-            let text = text.map_err(|error| Error::unencoded("audit entry", error))?;
-            let bytes = escaped_bytes(&text.unwrap_or_default());
-            if bytes > self.bytes_left {
-                self.is_full = true;
-                break;
-            }
-
-            self.bytes_left -= bytes;
-            self.entries.extend(entry);
-            self.after = Some(id);
-        }
-        Ok(())
     }
 }

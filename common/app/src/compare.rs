@@ -2,7 +2,10 @@
 //! log is older than the resources, and later forward if the head has moved.
 
 use chrono::{DateTime, Utc};
-use tidemark_core::{model::{channel::Scope, position::Position}, rules::sequence::{plan::Head, repair::Comparison}};
+use tidemark_core::{
+    model::{channel::Scope, position::Position},
+    rules::sequence::{plan::Head, repair::Comparison},
+};
 
 use tidemark_aws::{
     context::Context,

@@ -131,7 +131,7 @@ pub async fn push(
     })
 }
 
-/// Stores the raw items, and loads the rows that they reference and the results of an earlier
+/// Stores the raw items, and loads the rows of their resources and the results of an earlier
 /// request with the batch. The raw items are stored before anything is applied (§3.11), in the same
 /// round trip. They are freed afterwards.
 async fn load(

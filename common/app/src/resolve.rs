@@ -149,7 +149,8 @@ async fn decide_and_commit(
         }
     }
 
-    let detail = "the conflict or its resource was updated concurrently in every attempt: send the decision again";
+    let detail = "the conflict or its resource was updated concurrently in every attempt: send \
+                  the decision again";
     Err(Problem::new(ProblemCode::Contended, detail).into())
 }
 

@@ -2,26 +2,27 @@
 //! It may be killed between any two calls, run twice concurrently, and receive any record again: the
 //! condition of each segment keeps the log consistent, and a retry completes the work.
 
+mod append;
+
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, stream};
 use tidemark_aws::{
     Context, Deadline, Error,
     dead_letters::DeadLetters,
-    metrics::Metric,
     stream::{StreamRecord, sequence_of},
     tables::changes::AppendOutcome,
 };
 use tidemark_core::{
     model::{channel::Scope, position::Sequence},
-    rules::sequence::plan::{Record, classify},
+    rules::sequence::plan::Record,
 };
 
 use crate::dead_letter::dead_letter;
 
-/// The maximum number of appends per channel while concurrent updates fail their condition. A
-/// condition fails only if another writer made progress.
-pub(crate) const APPEND_ATTEMPTS_MAX: u32 = 50;
+use append::append;
+pub(crate) use append::{APPEND_ATTEMPTS_MAX, concurrent_updates};
+
 /// The number of channels that are sequenced concurrently. Each uses a connection.
 const PARALLEL_CHANNELS: usize = 16;
 
@@ -92,59 +93,4 @@ async fn append_all(context: &Context, scope: &Scope, records: Vec<Record>) -> R
         }
     }
     Err(concurrent_updates())
-}
-
-/// Returns the error for a channel whose log other writers kept changing.
-pub(crate) fn concurrent_updates() -> Error {
-    Error::unavailable(format!(
-        "{APPEND_ATTEMPTS_MAX} appends to a channel failed because of concurrent updates"
-    ))
-}
-
-/// Makes one attempt: reads the head, classifies the records, and appends the missing changes.
-async fn append(
-    context: &Context,
-    scope: &Scope,
-    records: Vec<Record>,
-) -> Result<AppendOutcome, Error> {
-    // Load.
-    let tables = &context.tables;
-    let head = tables
-        .changes
-        .heads(std::slice::from_ref(scope))
-        .await?
-        .pop()
-        .flatten();
-
-    let mut classified = classify(head.as_ref(), records);
-    let held = tables
-        .changes
-        .held(scope, classified.positions_to_look_up())
-        .await?;
-    classified = classified.without_duplicates(&held);
-
-    let unverified = classified.resources_to_load();
-    let rows = tables.resources.load(&scope.tenant, &unverified).await?;
-    let versions = rows
-        .rows
-        .into_iter()
-        .map(|(key, row)| (key, row.server_version))
-        .collect();
-
-    // Decide and commit.
-    let steps = classified.steps(head.as_ref(), &versions, context.clock.now());
-    if tables.changes.append(scope, &steps).await? == AppendOutcome::ConcurrentUpdate {
-        return Ok(AppendOutcome::ConcurrentUpdate);
-    }
-
-    let changes = || steps.iter().flat_map(|step| &step.segment.entries);
-    context
-        .meter
-        .count(Metric::SequencedChanges, changes().count());
-    if let Some(oldest) = changes().map(|entry| entry.changed_at).min() {
-        context
-            .meter
-            .note_age(Metric::LogHeadAge, context.clock.now() - oldest);
-    }
-    Ok(AppendOutcome::Done)
 }

@@ -1,13 +1,16 @@
 //! The settings of a deployment, read from environment variables. `template.yaml` sets them; the
 //! local runner evaluates the same template.
 
+mod auth;
+mod media;
+mod tables;
 mod variables;
 
 use chrono::Duration;
 use tidemark_core::{
     model::{
         catalog::{Catalog, CatalogError},
-        limits::{MEDIA_BYTES_MAX, MEDIA_SECRET_BYTES_MIN},
+        limits::MEDIA_SECRET_BYTES_MIN,
     },
     rules::media::{Keyring, UploadRules},
     wire::origins::{AllowedOrigins, OriginError},
@@ -15,13 +18,13 @@ use tidemark_core::{
 
 use variables::Variables;
 
+pub use auth::{AuthSettings, KeySource};
+pub use media::MediaSettings;
+
+pub use tables::TableNames;
+
 /// The catalog that is compiled into this build.
 const CATALOG: &str = include_str!("../../../catalog.toml");
-
-/// The maximum validity of an upload URL, in seconds (§6).
-const MEDIA_URL_SECONDS_MAX: u64 = 900;
-/// The maximum token validity that can be configured, in seconds: ten years.
-const TOKEN_SECONDS_MAX: u64 = 315_360_000;
 
 /// All settings of a deployment.
 #[derive(Debug, Clone)]
@@ -51,90 +54,6 @@ pub struct Settings {
     /// `STACK_NAME`: the dimension that separates this deployment's metrics from others. Defaults
     /// to `tidemark`.
     pub stack: String,
-}
-
-/// The settings for uploads (§6).
-#[derive(Debug, Clone)]
-pub struct MediaSettings {
-    /// `MEDIA_BUCKET`: the bucket that stores uploads.
-    pub bucket: String,
-    /// `MEDIA_TYPES`: the allowed content types in lower case.
-    pub types: Vec<String>,
-    /// `MEDIA_BYTES_MAX`: the maximum size of one upload in bytes.
-    pub bytes_max: u64,
-    /// `MEDIA_URL_SECONDS`: the validity of an upload URL in seconds, 1 to 900.
-    pub url_seconds: u64,
-    /// `MEDIA_SECRET` and `MEDIA_SECRET_PREVIOUS`: the secrets that authenticate media keys. Only
-    /// set for the functions that create or accept keys.
-    pub keyring: Option<Keyring>,
-    /// `MEDIA_OLD_KEYS`: whether keys without a MAC, which presign returned before MACs were
-    /// introduced, are still accepted: `accept` (the default) or `refuse`.
-    pub accepts_old_keys: bool,
-}
-
-/// The names of the DynamoDB tables.
-#[derive(Debug, Clone)]
-pub struct TableNames {
-    /// `RESOURCES_TABLE`: the name of table `resources`.
-    pub resources: String,
-    /// `CHANGES_TABLE`: the name of table `changes`.
-    pub changes: String,
-    /// `SYNC_BATCHES_TABLE`: the name of table `sync_batches`.
-    pub sync_batches: String,
-    /// `SYNC_ITEMS_TABLE`: the name of table `sync_items`.
-    pub sync_items: String,
-    /// `CONFLICTS_TABLE`: the name of table `conflicts`.
-    pub conflicts: String,
-    /// `SUBMISSION_MEDIA_TABLE`: the name of table `submission_media`.
-    pub submission_media: String,
-    /// `DEVICES_TABLE`: the name of table `devices`.
-    pub devices: String,
-    /// `UNIQUE_KEYS_TABLE`: the name of table `unique_keys`.
-    pub unique_keys: String,
-    /// `AUDIT_LOG_TABLE`: the name of table `audit_log`.
-    pub audit_log: String,
-}
-
-/// The settings for the authentication of callers (§1).
-#[derive(Debug, Clone)]
-pub struct AuthSettings {
-    /// `JWT_ISSUER`: the required value of `iss`.
-    pub issuer: String,
-    /// `JWT_AUDIENCE`: the value that the audience claim must be or contain.
-    pub audience: String,
-    /// The source of the keys that verify signatures.
-    pub keys: KeySource,
-    /// `CLAIM_USER`: the claim with the user. Defaults to `sub`.
-    pub user_claim: String,
-    /// `CLAIM_TENANT`: the claim with the tenant. Defaults to `tenant`.
-    pub tenant_claim: String,
-    /// `CLAIM_ROLES`: the claim with the roles. Defaults to `roles`.
-    pub roles_claim: String,
-    /// `CLAIM_CHANNELS`: the claim with the groups. Defaults to `channels`; Cognito uses
-    /// `cognito:groups`.
-    pub channels_claim: String,
-    /// `CLAIM_AUDIENCE`: the claim with the audience. Defaults to `aud`; Cognito's access tokens
-    /// use `client_id`.
-    pub audience_claim: String,
-    /// `TOKEN_SECONDS_MAX`: the maximum lifetime of a token in seconds, from `iat`, or from now if
-    /// the token has no `iat`. Defaults to one day.
-    pub token_seconds_max: u64,
-    /// `TOKEN_TYPE`: the required `typ` in the header of a token, such as `at+jwt`. Any type is
-    /// accepted if it is not set.
-    pub token_type: Option<String>,
-    /// `TOKEN_USE`: the required value of the claim `token_use`, such as Cognito's `access`. Any
-    /// value is accepted if it is not set.
-    pub token_use: Option<String>,
-}
-
-/// The source of the keys that verify token signatures.
-#[derive(Debug, Clone)]
-pub enum KeySource {
-    /// `JWKS`: the key set itself, as JSON.
-    Inline(String),
-    /// `JWKS_URL`: the URL from which the key set is fetched and cached. An unknown key triggers a
-    /// refetch at most once a minute.
-    Url(String),
 }
 
 /// An error in the settings that prevents a function from starting.
@@ -195,72 +114,4 @@ impl Settings {
             stack: variables.or_default("STACK_NAME", "tidemark"),
         })
     }
-}
-
-impl TableNames {
-    fn from_env(variables: Variables<'_>) -> Result<Self, SettingsError> {
-        Ok(Self {
-            resources: variables.required("RESOURCES_TABLE")?,
-            changes: variables.required("CHANGES_TABLE")?,
-            sync_batches: variables.required("SYNC_BATCHES_TABLE")?,
-            sync_items: variables.required("SYNC_ITEMS_TABLE")?,
-            conflicts: variables.required("CONFLICTS_TABLE")?,
-            submission_media: variables.required("SUBMISSION_MEDIA_TABLE")?,
-            devices: variables.required("DEVICES_TABLE")?,
-            unique_keys: variables.required("UNIQUE_KEYS_TABLE")?,
-            audit_log: variables.required("AUDIT_LOG_TABLE")?,
-        })
-    }
-}
-
-impl AuthSettings {
-    fn from_env(variables: Variables<'_>, keys: KeySource) -> Result<Self, SettingsError> {
-        Ok(Self {
-            issuer: variables.required("JWT_ISSUER")?,
-            audience: variables.required("JWT_AUDIENCE")?,
-            keys,
-            user_claim: variables.or_default("CLAIM_USER", "sub"),
-            tenant_claim: variables.or_default("CLAIM_TENANT", "tenant"),
-            roles_claim: variables.or_default("CLAIM_ROLES", "roles"),
-            channels_claim: variables.or_default("CLAIM_CHANNELS", "channels"),
-            audience_claim: variables.or_default("CLAIM_AUDIENCE", "aud"),
-            token_seconds_max: variables.number("TOKEN_SECONDS_MAX", "86400", TOKEN_SECONDS_MAX)?,
-            token_type: variables.optional("TOKEN_TYPE"),
-            token_use: variables.optional("TOKEN_USE"),
-        })
-    }
-}
-
-impl KeySource {
-    fn from_env(variables: Variables<'_>) -> Result<Self, SettingsError> {
-        match (variables.optional("JWKS"), variables.optional("JWKS_URL")) {
-            (Some(keys), _) => Ok(Self::Inline(keys)),
-            (None, Some(url)) => Ok(Self::Url(url)),
-            (None, None) => Err(SettingsError::Missing("JWKS or JWKS_URL")),
-        }
-    }
-}
-
-impl MediaSettings {
-    fn from_env(variables: Variables<'_>) -> Result<Self, SettingsError> {
-        Ok(Self {
-            bucket: variables.required("MEDIA_BUCKET")?,
-            types: variables
-                .or_default("MEDIA_TYPES", "image/jpeg,image/png")
-                .split(',')
-                .map(|media_type| media_type.trim().to_ascii_lowercase())
-                .collect(),
-            bytes_max: variables.number("MEDIA_BYTES_MAX", "26214400", MEDIA_BYTES_MAX)?,
-            url_seconds: variables.number("MEDIA_URL_SECONDS", "900", MEDIA_URL_SECONDS_MAX)?,
-            keyring: variables
-                .optional("MEDIA_SECRET")
-                .map(|current| keyring(&current, variables.optional("MEDIA_SECRET_PREVIOUS")))
-                .transpose()?,
-            accepts_old_keys: variables.choice("MEDIA_OLD_KEYS", "accept", "refuse")?,
-        })
-    }
-}
-
-fn keyring(current: &str, previous: Option<String>) -> Result<Keyring, SettingsError> {
-    Keyring::new(current, previous.as_deref()).ok_or(SettingsError::Secret("MEDIA_SECRET"))
 }

@@ -10,7 +10,7 @@
 //! | [`rules`] | pure functions over these types: push, sequencing, pull, resolution, delivery | `model` |
 //! | [`wire`] | the bodies of requests and responses, problems, tokens, routes | `model` |
 //!
-//! `tests/layers.rs` fails if a module imports against this direction, or if modules import each
+//! `tests/system/layers.rs` fails if a module imports against this direction, or if modules import each
 //! other in a cycle.
 //!
 //! # The life of an edit

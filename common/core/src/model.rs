@@ -16,7 +16,7 @@
 //! | [`limits`] | the bounds of the protocol |
 //! | [`media`] | announced uploads, and the reasons to reject them |
 //! | [`pack`] | compression of stored text |
-//! | [`position`] | positions of changes in the stream of a table |
+//! | [`position`] | places in a change log, derived from stream sequence numbers |
 //! | [`principal`] | the authenticated caller, and authors of changes |
 //! | [`receipts`] | which of its own changes a device has received in responses |
 //! | [`repair`] | the extent and the period of a repair |

@@ -4,7 +4,10 @@
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::{Value, value::RawValue};
-use tidemark_core::{model::json::{self, Json}, rules::patch};
+use tidemark_core::{
+    model::json::{self, Json},
+    rules::patch,
+};
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Some((target, patch)) = std::str::from_utf8(data)

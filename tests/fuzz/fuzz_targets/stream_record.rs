@@ -7,7 +7,10 @@ use tidemark_aws::stream::{StreamEvent, StreamRecord, batch_item_failures, seque
 use tidemark_aws::tables::changes::entries;
 use tidemark_core::{
     model::{channel::Scope, edit::Action, position::Sequence, resource::ResourceKey},
-    rules::sequence::plan::{LogStep, Record, classify},
+    rules::sequence::{
+        plan::{LogStep, Record, classify},
+        segment::Segment,
+    },
 };
 
 fuzz_target!(|data: &[u8]| -> Corpus {
@@ -87,6 +90,11 @@ fn check_change(scope: &Scope, change: Record, sequence: Sequence) {
         (&change.stream, segment.last)
     );
 
+    check_entry(segment, &change);
+}
+
+/// Checks that the only entry of a segment can be decoded and has all data of its change.
+fn check_entry(segment: &Segment, change: &Record) {
     let entries =
         entries::unpack(&entries::pack(&segment.entries)).expect("segments can be decoded");
     let [entry] = entries.as_slice() else {
@@ -99,7 +107,7 @@ fn check_change(scope: &Scope, change: Record, sequence: Sequence) {
     );
     assert_eq!(
         (entry.server_version, entry.position.sequence),
-        (change.server_version, sequence)
+        (change.server_version, change.sequence)
     );
     assert_eq!(
         (

@@ -1,5 +1,6 @@
-//! What the simulation reads from the edits and copies of a client. Every payload that a user enters
-//! contains the mark of its edit, so that the oracle recognizes the edits in a version of a row.
+//! What the simulation reads from the edits and copies of a client. Every payload that a user
+//! enters contains the mark of its edit, so that the oracle recognizes the edits in a version of a
+//! row.
 
 use std::collections::BTreeMap;
 

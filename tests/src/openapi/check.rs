@@ -1,16 +1,15 @@
 //! Compares every response that a test receives with the OpenAPI document.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
-};
+mod validator;
 
-use jsonschema::Validator;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::Value;
 use tidemark_core::wire::routes::Route;
 
 use super::{document, operation};
 use crate::ApiResponse;
+
+use validator::lenient;
+pub use validator::validator;
 
 /// Panics unless the document describes this response of this route: its status, its content type,
 /// its headers and every field of its body.
@@ -99,55 +98,4 @@ fn escaped(key: &str) -> String {
 fn shortened(error: &jsonschema::ValidationError<'_>) -> String {
     let shortened: String = error.to_string().chars().take(300).collect();
     format!("{shortened} at {:?}", error.instance_path().to_string())
-}
-
-/// Returns the validator of the schema at a pointer of the document. Each validator is built once.
-pub fn validator(pointer: &str) -> Arc<Validator> {
-    static VALIDATORS: Mutex<Option<HashMap<String, Arc<Validator>>>> = Mutex::new(None);
-    let mut validators = VALIDATORS.lock().unwrap();
-    let made = validators
-        .get_or_insert_default()
-        .entry(pointer.to_owned())
-        .or_insert_with(|| {
-            let mut schema = document().clone();
-            schema["$ref"] = pointer.into();
-            Arc::new(
-                jsonschema::draft202012::options()
-                    .should_validate_formats(true)
-                    .build(&schema)
-                    .unwrap(),
-            )
-        });
-
-    Arc::clone(made)
-}
-
-/// Parses JSON text. Replaces numbers that no machine type can hold, which payloads may contain, by
-/// 0.
-fn lenient(text: &str) -> Value {
-    if let Ok(value) = serde_json::from_str(text) {
-        return value;
-    }
-
-    if let Ok(fields) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
-        return fields
-            .into_iter()
-            .map(|(name, field)| (name, lenient(field.get())))
-            .collect::<Map<_, _>>()
-            .into();
-    }
-
-    if let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(text) {
-        return list
-            .into_iter()
-            .map(|element| lenient(element.get()))
-            .collect::<Vec<_>>()
-            .into();
-    }
-
-    assert!(
-        text.starts_with(|first: char| first == '-' || first.is_ascii_digit()),
-        "invalid JSON: {text}"
-    );
-    0.into()
 }

@@ -1,7 +1,22 @@
 //! The operations of the API, one table entry for each.
 
 use serde_json::{Value, json};
-use tidemark_core::{model::limits, wire::{ack::{AckRequest, AckResponse, DevicesResponse}, audit::AuditList, batches::{BatchResponse, ReplayRequest, ReplayResponse}, conflicts::{ConflictEntry, ConflictList}, limits::LimitsResponse, media::{PresignRequest, PresignResponse}, problem::ProblemCode, pull::{PullRequest, PullResponse}, push::{PushRequest, PushResponse}, resolve::{ResolveRequest, ResolveResponse}, status::StatusResponse}};
+use tidemark_core::{
+    model::limits,
+    wire::{
+        ack::{AckRequest, AckResponse, DevicesResponse},
+        audit::AuditList,
+        batches::{BatchResponse, ReplayRequest, ReplayResponse},
+        conflicts::{ConflictEntry, ConflictList},
+        limits::LimitsResponse,
+        media::{PresignRequest, PresignResponse},
+        problem::ProblemCode,
+        pull::{PullRequest, PullResponse},
+        push::{PushRequest, PushResponse},
+        resolve::{ResolveRequest, ResolveResponse},
+        status::StatusResponse,
+    },
+};
 
 use super::wire_type::{ExtraSchema, WireType, named};
 

@@ -3,13 +3,15 @@
 //! type: a field that is added to the type is part of every variant that does not exclude it.
 
 mod table;
+mod variant;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{rewrite::forbid_null, wire_type::reference};
+use super::wire_type::reference;
 use table::UNIONS;
+use variant::Variant;
 
 /// A schema whose fields depend on the value of one of them.
 struct Union {
@@ -19,22 +21,6 @@ struct Union {
     by: &'static str,
     /// The variants, one for each value.
     variants: &'static [Variant],
-}
-
-/// The form of a schema for one value of the discriminator.
-struct Variant {
-    /// The value of the discriminator.
-    value: &'static str,
-    /// The name of the variant's schema.
-    name: &'static str,
-    /// The first sentence of its description.
-    meaning: &'static str,
-    /// Fields that are always present and never `null`, beyond the fields that every variant has.
-    required: &'static [&'static str],
-    /// Fields of the other variants.
-    without: &'static [&'static str],
-    /// Fields with a different schema in this variant.
-    instead: &'static [(&'static str, Schema)],
 }
 
 /// Makes the schema of a field.
@@ -115,45 +101,5 @@ impl Union {
             "{}.{}: correct UNIONS",
             self.schema, self.by
         );
-    }
-}
-
-impl Variant {
-    /// Returns the variant's schema, derived from the schema of its type.
-    fn of(&self, whole: &Value, by: &str) -> Value {
-        let mut schema = whole.clone();
-        schema["description"] = self.meaning.into();
-        let fields = schema["properties"].as_object_mut().unwrap();
-        let described = fields[by]["description"].clone();
-
-        for name in self.without {
-            assert!(
-                fields.remove(*name).is_some(),
-                "{} has no field {name}: correct UNIONS",
-                self.name
-            );
-        }
-        for (name, instead) in self.instead {
-            fields.insert((*name).to_owned(), instead());
-        }
-        fields.insert(
-            by.to_owned(),
-            json!({"type": "string", "enum": [self.value], "description": described}),
-        );
-
-        let mut required: Vec<String> = serde_json::from_value(whole["required"].clone()).unwrap();
-        for name in self.required {
-            forbid_null(
-                fields
-                    .get_mut(*name)
-                    .unwrap_or_else(|| panic!("{} has no field {name}", self.name)),
-            );
-            if !required.iter().any(|known| known == name) {
-                required.push((*name).to_owned());
-            }
-        }
-
-        schema["required"] = required.into();
-        schema
     }
 }

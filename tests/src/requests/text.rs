@@ -10,6 +10,10 @@ use crate::{ApiResponse, Stack};
 /// Nesting depth of the nested payload; the maximum is 64.
 const LEVELS: usize = 60;
 
+const WORDS: [&str; 8] = [
+    "gate", "locked", "meter", "behind", "shed", "rust", "valve", "cover",
+];
+
 /// The group whose channel contains the tasks.
 pub(super) const GROUP: &str = "north";
 
@@ -51,18 +55,11 @@ pub(super) fn update(id: &str, base: u64, version: u64, fields: &str) -> String 
 /// Returns a field with about `bytes` bytes of words, which differ for each `number`.
 pub(super) fn words(number: usize, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 32);
-    let mut state = number as u64 + 1;
+    let mut random = fastrand::Rng::with_seed(number as u64);
 
     while text.len() < bytes {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        text.push_str(
-            [
-                "gate ", "locked ", "meter ", "behind ", "shed ", "rust ", "valve ", "cover ",
-            ][(state >> 33) as usize % 8],
-        );
-        text.push_str(&format!("{} ", (state >> 40) % 1000));
+        text.push_str(WORDS[random.usize(..WORDS.len())]);
+        text.push_str(&format!(" {} ", random.u16(..1000)));
     }
 
     text.truncate(bytes.saturating_sub(10).max(1));

@@ -3,10 +3,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use rstest::rstest;
 use tidemark_core::model::{channel::Channel, token::Token};
-use tidemark_tests::{Device, Stack, hooks::Gate};
+use tidemark_tests::{Device, Stack, hooks::Gate, scenario::member_of_north};
 
-use super::{ack, ana, positions, pulled};
+use super::{ack, positions, pulled};
 
 /// Removes from each position the time that follows the `@`.
 fn without_times(positions: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
@@ -43,7 +44,7 @@ async fn three_pulls(stack: &Stack, device: &mut Device<'_>) -> [String; 3] {
 #[tokio::test]
 async fn late_ack_moves_no_channel_back() {
     let stack = Stack::new();
-    let mut ana = ana(&stack);
+    let mut ana = member_of_north(&stack, "ana");
     let [first, second, third] = three_pulls(&stack, &mut ana).await;
 
     ack(&ana, &stack, &first).await.ok();
@@ -85,32 +86,35 @@ async fn late_ack_moves_no_channel_back() {
     assert_eq!(positions(&stack), moved);
 }
 
+#[rstest]
+#[case::forward([0, 1, 2, 3])]
+#[case::backward([3, 2, 1, 0])]
+#[case::mixed([1, 3, 0, 2])]
+#[case::mixed_backward([2, 0, 3, 1])]
 #[tokio::test]
-async fn acks_in_any_order_reach_the_maximum() {
-    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
-        let stack = Stack::new();
-        let mut ana = ana(&stack);
-        let [first, second, third] = three_pulls(&stack, &mut ana).await;
+async fn acks_in_any_order_reach_the_maximum(#[case] order: [usize; 4]) {
+    let stack = Stack::new();
+    let mut ana = member_of_north(&stack, "ana");
+    let [first, second, third] = three_pulls(&stack, &mut ana).await;
 
-        let tokens = [
-            mixed(&third, &first, &[Channel::User("ana".into())]),
-            mixed(&second, &first, &[Channel::Tenant]),
-            mixed(&third, &second, &[Channel::Group("north".into())]),
-            first,
-        ];
+    let tokens = [
+        mixed(&third, &first, &[Channel::User("ana".into())]),
+        mixed(&second, &first, &[Channel::Tenant]),
+        mixed(&third, &second, &[Channel::Group("north".into())]),
+        first,
+    ];
 
-        for token in order {
-            ack(&ana, &stack, &tokens[token]).await.ok();
-        }
-
-        let held = positions(&stack);
-        ack(&ana, &stack, &third).await.ok();
-        assert_eq!(
-            without_times(&held),
-            without_times(&positions(&stack)),
-            "{order:?}: together the tokens cover the third"
-        );
+    for token in order {
+        ack(&ana, &stack, &tokens[token]).await.ok();
     }
+
+    let held = positions(&stack);
+    ack(&ana, &stack, &third).await.ok();
+    assert_eq!(
+        without_times(&held),
+        without_times(&positions(&stack)),
+        "together the tokens cover the third"
+    );
 }
 
 #[tokio::test]
@@ -118,7 +122,7 @@ async fn ack_overtaken_in_flight_moves_nothing_back() {
     let gate = Arc::new(Gate::new(|call| call.operation == "UpdateItem"));
     let stack = Stack::new();
     let slow = Stack::over(stack.engine.clone(), gate.clone());
-    let mut ana = ana(&stack);
+    let mut ana = member_of_north(&stack, "ana");
     let [first, second, third] = three_pulls(&stack, &mut ana).await;
 
     // The delayed token is ahead of the first in one channel and behind the third in all others.
@@ -146,7 +150,7 @@ async fn ack_overtaken_in_flight_moves_nothing_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_acks_reach_the_maximum() {
     let stack = Stack::new();
-    let mut ana = ana(&stack);
+    let mut ana = member_of_north(&stack, "ana");
     let mut tokens = Vec::new();
     for (number, channel) in [
         "tenant",

@@ -5,7 +5,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::Duration;
 use serde_json::{Value, json};
 use tidemark::auth::{AUDIENCE, TTL_S};
-use tidemark_tests::Stack;
+use tidemark_tests::{Item, Stack};
 
 use super::{
     Key, assert_accepted, assert_rejected, assert_unauthenticated, good_claims, responses,
@@ -330,7 +330,7 @@ async fn invalid_channel_names_are_ignored() {
 /// Checks that a list with invalid names makes the caller a member of the groups with valid names.
 async fn assert_valid_names_are_used(stack: &Stack) {
     let token = token_with(stack, "channels", Some(json!(["", "north", 5])));
-    let item = |channel: &str| json!({"client_temp_id": channel, "resource_type": "task", "action": "create", "client_version": 0, "channel": channel, "payload": {}});
+    let item = |channel: &str| Item::create_as("task", channel, json!({})).channel(channel);
     let body = json!({"device_id": "tablet", "items": [item("group/north"), item("group/"), item("group/5")]});
     let results = stack.post("sync/push", &token, &body).await.ok()["results"].clone();
 

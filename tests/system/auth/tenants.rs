@@ -1,8 +1,8 @@
 //! Isolation of tenants (§1): resources of another tenant appear not to exist, regardless of their
 //! ids.
 
-use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use serde_json::json;
+use tidemark_tests::{Device, Item, Stack};
 
 /// Returns a device of the given tenant, always with the same user and device id, and with all
 /// permissions.
@@ -14,9 +14,11 @@ fn device<'a>(stack: &'a Stack, tenant: &str) -> Device<'a> {
     )
 }
 
-fn item(action: &str, channel: &str, version: u64, reading: u64) -> Value {
-    json!({"client_temp_id": "t", "resource_type": "meter", "action": action, "client_version": version, "channel": channel,
-        "payload": {"id": "m-1", "reading": reading}})
+fn item(action: &str, channel: &str, version: u64, reading: u64) -> Item {
+    Item::new("meter", action, version)
+        .temp_id("t")
+        .channel(channel)
+        .payload(json!({"id": "m-1", "reading": reading}))
 }
 
 const CHANNELS: [&str; 3] = ["tenant", "user/ana", "group/north"];
@@ -108,7 +110,7 @@ async fn resource_ids_are_scoped_to_tenants() {
 #[tokio::test]
 async fn derived_ids_are_scoped_to_tenants() {
     let stack = Stack::new();
-    let create = json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}});
+    let create = Item::create_as("meter", "t", json!({"a": 1})).version(1);
     let acme = device(&stack, "acme").push_one(create.clone()).await;
     let umbrella = device(&stack, "umbrella").push_one(create).await;
     assert_ne!(acme["server_id"], umbrella["server_id"]);

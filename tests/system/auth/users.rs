@@ -1,11 +1,13 @@
 //! Channels (§2): a user reads and writes the channels of the tenant, of the user and of the user's
 //! groups. An admin writes to all channels, but pulls only these.
 
-use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use serde_json::json;
+use tidemark_tests::{Device, Item, Stack};
 
-fn item(action: &str, channel: &str) -> Value {
-    json!({"resource_type": "meter", "action": action, "client_version": 1, "channel": channel, "payload": {"id": "m-1", "by": action}})
+fn item(action: &str, channel: &str) -> Item {
+    Item::new("meter", action, 1)
+        .channel(channel)
+        .payload(json!({"id": "m-1", "by": action}))
 }
 
 fn device<'a>(stack: &'a Stack, user: &str, roles: &[&str], groups: &[&str]) -> Device<'a> {
@@ -154,8 +156,8 @@ async fn group_channel_is_limited_to_members() {
 async fn resource_ids_are_scoped_to_user_channels() {
     let stack = Stack::new();
     for user in ["ana", "ben"] {
-        let submission = json!({"resource_type": "submission", "action": "create", "client_version": 1,
-            "payload": {"id": "s-1", "form_id": user, "data": {}}});
+        let content = json!({"form_id": user, "data": {}});
+        let submission = Item::create("submission", "s-1", content).version(1);
         let made = device(&stack, user, &[], &[]).push_one(submission).await;
         assert_eq!(
             (&made["status"], &made["server_version"]),

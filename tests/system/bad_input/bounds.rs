@@ -2,10 +2,12 @@
 //! as stored after a merge.
 
 use serde_json::{Value, json, value::RawValue};
-use tidemark_core::model::limits::{NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX};
-use tidemark_tests::{Device, Stack};
+use tidemark_core::model::limits::{
+    NESTING_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, VERSION_MAX,
+};
+use tidemark_tests::{Device, Stack, noise};
 
-use super::{Dice, assert_rejected, list, push_among_good, push_text, texts};
+use super::{assert_rejected, list, push_among_good, push_text, texts};
 
 /// Returns an item for a meter with this payload.
 fn item(action: &str, payload: &str) -> String {
@@ -17,10 +19,7 @@ fn item(action: &str, payload: &str) -> String {
 /// Returns a payload of exactly `bytes` bytes that hardly compresses.
 fn payload_of(id: &str, bytes: usize, seed: u64) -> String {
     let start = format!(r#"{{"id":"{id}","pad":""#);
-    format!(
-        "{start}{}\"}}",
-        Dice(seed).noise(bytes - start.len() - 2).replace('\\', "/")
-    )
+    format!("{start}{}\"}}", noise(bytes - start.len() - 2, seed))
 }
 
 fn fields_of(id: &str, count: usize) -> String {

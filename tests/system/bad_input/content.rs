@@ -3,7 +3,7 @@
 
 mod surrogates;
 
-use tidemark_tests::Stack;
+use tidemark_tests::{Stack, scenario};
 
 use super::{assert_problem, items::stack_with_meter, push_among_good, push_text};
 
@@ -164,7 +164,7 @@ async fn conflict(stack: &Stack, token: &str) -> (String, String) {
         .clone();
     (
         result["conflict_id"].as_str().unwrap().to_owned(),
-        stack.token("acme", "root", &["admin"], &[]),
+        scenario::admin(stack),
     )
 }
 
@@ -246,7 +246,7 @@ async fn nul_is_accepted_and_deep_nesting_rejected() {
 #[tokio::test]
 async fn invalid_integer_is_named_in_the_error() {
     let (stack, token) = stack_with_meter().await;
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(&stack);
 
     for number in [
         "1e3",

@@ -2,17 +2,18 @@
 //! request is applied.
 
 use lambda_http::http::{HeaderMap, HeaderValue, header};
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
 use tidemark_core::model::limits::BODY_BYTES_MAX;
-use tidemark_tests::Stack;
+use tidemark_tests::{Item, Stack};
 
 use super::assert_problem;
 
 const ROUTES: [&str; 2] = ["sync/push", "sync/pull"];
 
-fn item() -> Value {
-    json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}})
+fn item() -> Item {
+    Item::create_as("meter", "t", json!({"a": 1})).version(1)
 }
 
 fn push_body() -> Value {
@@ -46,41 +47,42 @@ async fn assert_each_is_rejected(route: &str, body: &Value, wrong: &[(&str, Vec<
     );
 }
 
+#[rstest]
+#[case::rest(ApiKind::Rest)]
+#[case::http(ApiKind::Http)]
 #[tokio::test]
-async fn invalid_json_is_rejected_by_both_apis() {
-    for api in [ApiKind::Rest, ApiKind::Http] {
-        let stack = Stack::new().behind(api);
-        let token = stack.token("acme", "ana", &[], &[]);
+async fn invalid_json_is_rejected_by_both_apis(#[case] api: ApiKind) {
+    let stack = Stack::new().behind(api);
+    let token = stack.token("acme", "ana", &[], &[]);
 
-        for route in ROUTES {
-            for body in [
-                b"".as_slice(),
-                b" ",
-                b"{",
-                b"nothing",
-                b"\xef\xbb\xbf\xef\xbb\xbf{}",
-                b"\xff\xfe{}",
-                b"{\"device_id\":\"\xff\",\"items\":[1]}",
-                b"\0",
-                b"{\"a\":1}{\"a\":1}",
-                b"{} trailing",
-            ] {
-                let response = stack.post_bytes(route, Some(&token), body).await;
-                let expected_path = response.json()["path"].as_str().map(ToOwned::to_owned);
-                assert!(
-                    expected_path.is_some(),
-                    "{route} {body:?}: {}",
-                    response.text
-                );
-                let shown = format!("{route} {body:?}");
-                assert_problem(
-                    &response,
-                    400,
-                    "invalid_request",
-                    expected_path.as_deref(),
-                    &shown,
-                );
-            }
+    for route in ROUTES {
+        for body in [
+            b"".as_slice(),
+            b" ",
+            b"{",
+            b"nothing",
+            b"\xef\xbb\xbf\xef\xbb\xbf{}",
+            b"\xff\xfe{}",
+            b"{\"device_id\":\"\xff\",\"items\":[1]}",
+            b"\0",
+            b"{\"a\":1}{\"a\":1}",
+            b"{} trailing",
+        ] {
+            let response = stack.post_bytes(route, Some(&token), body).await;
+            let expected_path = response.json()["path"].as_str().map(ToOwned::to_owned);
+            assert!(
+                expected_path.is_some(),
+                "{route} {body:?}: {}",
+                response.text
+            );
+            let shown = format!("{route} {body:?}");
+            assert_problem(
+                &response,
+                400,
+                "invalid_request",
+                expected_path.as_deref(),
+                &shown,
+            );
         }
     }
 }
@@ -262,7 +264,9 @@ async fn push_without_device_or_items_is_rejected() {
 async fn envelope_at_its_limits_is_accepted() {
     let stack = Stack::new();
     let token = stack.token("acme", "ana", &[], &[]);
-    let items: Vec<Value> = (0..50).map(|n| json!({"client_temp_id": format!("t{n}"), "resource_type": "meter", "action": "create", "client_version": 1, "payload": {}})).collect();
+    let items: Vec<Item> = (0..50)
+        .map(|n| item().temp_id(&format!("t{n}")).payload(json!({})))
+        .collect();
     let push = json!({"device_id": "d".repeat(256), "batch_id": "b".repeat(256), "client_sync_token": "not ours", "items": items,
         "a_field_of_a_later_client": [1]});
     let results = stack.post("sync/push", &token, &push).await.ok()["results"].clone();

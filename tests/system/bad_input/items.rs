@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use tidemark_core::model::limits::VERSION_MAX;
-use tidemark_tests::Stack;
+use tidemark_tests::{Item, Stack};
 
 use super::{assert_rejected, push_among_good, push_text, raw_items};
 
@@ -28,10 +28,8 @@ fn update_with(field: &str, value: Option<&str>) -> String {
 pub(super) async fn stack_with_meter() -> (Stack, String) {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    ana.push_one(
-        json!({"resource_type": "meter", "action": "create", "client_version": 1, "payload": {"id": "m-1", "reading": 1}}),
-    )
-    .await;
+    ana.push_one(Item::create("meter", "m-1", json!({"reading": 1})).version(1))
+        .await;
     let token = stack.token("acme", "ana", &[], &["north"]);
     (stack, token)
 }

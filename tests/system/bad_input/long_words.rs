@@ -2,11 +2,11 @@
 //! response stays small enough for Lambda (§3.12), its batch can be stored, and a retry is
 //! idempotent (§3.6).
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tidemark_core::model::limits::{RESPONSE_BYTES_MAX, escaped_bytes};
-use tidemark_tests::Stack;
+use tidemark_tests::{Item, Stack, noise};
 
-use super::{Dice, assert_rejected};
+use super::assert_rejected;
 
 /// Returns texts of two megabytes: letters, which compress, noise, which hardly does, and control
 /// characters, which grow sixfold in Rust's debug format.
@@ -14,13 +14,13 @@ fn long_texts() -> [(&'static str, String); 3] {
     let bytes = 2 << 20;
     [
         ("letters", "x".repeat(bytes)),
-        ("noise", Dice(7).noise(bytes).replace('\\', "/")),
+        ("noise", noise(bytes, 7)),
         ("controls", "\u{7f}".repeat(bytes)),
     ]
 }
 
-fn item() -> Value {
-    json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}})
+fn item() -> Item {
+    Item::create_as("meter", "t", json!({"a": 1})).version(1)
 }
 
 /// Checks that an item with a long text in `field` is rejected alone, in a small response, and
@@ -29,14 +29,11 @@ async fn assert_short_rejection(field: &str, code: &str) {
     for (kind, text) in long_texts() {
         let stack = Stack::new();
         let ana = stack.device("ana", "phone");
-        let mut long = item();
-        long[field] = match field {
+        let value = match field {
             "payload" => json!({ "id": text }),
             _ => text.into(),
         };
-        let mut good = item();
-        good["client_temp_id"] = "good".into();
-        let items = json!([long, good]);
+        let items = json!([item().with(field, value), item().temp_id("good")]);
 
         let first = ana.push_batch("b", &items).await;
         assert_eq!(first.status, 200, "{field}, {kind}: the first request");

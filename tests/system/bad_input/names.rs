@@ -1,8 +1,9 @@
 //! Names are any text of 1 to 256 bytes (§1). The keys that contain them neither collide nor exceed
 //! the limits of the tables.
 
+use rstest::rstest;
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack, scenario::meter};
 
 /// Texts with a special meaning in some key, statement, path or parser.
 const ODD: [&str; 16] = [
@@ -25,10 +26,8 @@ const ODD: [&str; 16] = [
 ];
 
 async fn create(device: &Device<'_>, temp_id: &str, payload: Value, channel: &str) -> Value {
-    device
-        .push_one(json!({"client_temp_id": temp_id, "resource_type": "meter", "action": "create", "client_version": 1,
-            "channel": channel, "payload": payload}))
-        .await
+    let create = Item::create_as("meter", temp_id, payload).version(1);
+    device.push_one(create.channel(channel)).await
 }
 
 #[tokio::test]
@@ -103,47 +102,49 @@ async fn odd_names_are_kept_apart() {
 }
 
 /// Returns an edit of a meter whose id, temp id and group are called `name`.
-fn named_item(name: &str, action: &str, version: u64, note: &str) -> Value {
-    json!({"client_temp_id": name, "resource_type": "meter", "action": action, "client_version": version, "base_version": version,
-        "channel": format!("group/{name}"), "payload": {"id": name, "note": note}})
+fn named_item(name: &str, action: &str, version: u64, note: &str) -> Item {
+    meter(action, name, version, json!({"note": note}))
+        .temp_id(name)
+        .channel(&format!("group/{name}"))
 }
 
+#[rstest]
+#[case::separator("#")]
+#[case::ascii("x")]
+#[case::four_bytes("\u{1f980}")]
 #[tokio::test]
-async fn longest_names_fit_all_keys() {
-    for letter in ["#", "x", "\u{1f980}"] {
-        let stack = Stack::new();
-        let name = letter.repeat(256 / letter.len());
-        let token = stack.token(&name, &name, &[], &[&name]);
-        let device = Device::new(&stack, token, &name);
-        let item =
-            |action: &str, version: u64, note: &str| named_item(&name, action, version, note);
+async fn longest_names_fit_all_keys(#[case] letter: &str) {
+    let stack = Stack::new();
+    let name = letter.repeat(256 / letter.len());
+    let token = stack.token(&name, &name, &[], &[&name]);
+    let device = Device::new(&stack, token, &name);
+    let item = |action: &str, version: u64, note: &str| named_item(&name, action, version, note);
 
-        let made = device
+    let made = device
+        .push_batch(&name, &json!([item("create", 0, "first")]))
+        .await
+        .ok();
+    assert_eq!(made["results"][0]["status"], "ok", "{made}");
+    assert_eq!(
+        device
             .push_batch(&name, &json!([item("create", 0, "first")]))
             .await
-            .ok();
-        assert_eq!(made["results"][0]["status"], "ok", "{made}");
-        assert_eq!(
-            device
-                .push_batch(&name, &json!([item("create", 0, "first")]))
-                .await
-                .ok(),
-            made
-        );
+            .ok(),
+        made
+    );
 
-        let other = Device::new(&stack, stack.token(&name, "other", &[], &[&name]), &name);
-        assert_eq!(
-            other.push_one(item("update", 1, "second")).await["status"],
-            "ok"
-        );
-        assert_eq!(
-            device.push_one(item("update", 1, "third")).await["status"],
-            "conflict"
-        );
-        assert_eq!(stack.conflicts().len(), 1);
+    let other = Device::new(&stack, stack.token(&name, "other", &[], &[&name]), &name);
+    assert_eq!(
+        other.push_one(item("update", 1, "second")).await["status"],
+        "ok"
+    );
+    assert_eq!(
+        device.push_one(item("update", 1, "third")).await["status"],
+        "conflict"
+    );
+    assert_eq!(stack.conflicts().len(), 1);
 
-        stack.settle().await;
-        let mut reader = Device::new(&stack, stack.token(&name, "reader", &[], &[&name]), "r");
-        assert_eq!(reader.pull().await[0]["id"], name);
-    }
+    stack.settle().await;
+    let mut reader = Device::new(&stack, stack.token(&name, "reader", &[], &[&name]), "r");
+    assert_eq!(reader.pull().await[0]["id"], name);
 }

@@ -2,10 +2,11 @@
 //! response is 200 or a problem, never a 5xx or a panic, and what was applied passes through the
 //! stream into the log.
 
+use fastrand::Rng;
 use serde_json::json;
-use tidemark_tests::{ApiResponse, Stack};
+use tidemark_tests::{ApiResponse, Item, Stack};
 
-use super::{Dice, list, push_text, texts};
+use super::{list, push_text, texts};
 
 const BODIES: u64 = 2000;
 /// Environment variable that selects a single seed.
@@ -94,27 +95,35 @@ impl Drop for ReplayHint {
     }
 }
 
-/// Returns a random JSON value.
-fn value(dice: &mut Dice, depth: usize) -> String {
-    let members = dice.below(4);
+fn pick<'a, T>(random: &mut Rng, choices: &'a [T]) -> &'a T {
+    &choices[random.usize(..choices.len())]
+}
 
-    match dice.below(if depth == 0 { 6 } else { 10 }) {
-        0..=4 => (*dice.pick(&SPECIAL_VALUES)).to_owned(),
-        5 => format!(r#""{}""#, "x".repeat(*dice.pick(&[1, 255, 256, 257, 3000]))),
+/// Returns a random JSON value.
+fn value(random: &mut Rng, depth: usize) -> String {
+    let members = random.usize(..4);
+
+    match random.usize(..if depth == 0 { 6 } else { 10 }) {
+        0..=4 => (*pick(random, &SPECIAL_VALUES)).to_owned(),
+        5 => format!(
+            r#""{}""#,
+            "x".repeat(*pick(random, &[1, 255, 256, 257, 3000]))
+        ),
         6 | 7 => format!(
             "[{}]",
             (0..members)
-                .map(|_| value(dice, depth - 1))
+                .map(|_| value(random, depth - 1))
                 .collect::<Vec<_>>()
                 .join(",")
         ),
         _ => {
-            let member =
-                |dice: &mut Dice| format!(r#""{}":{}"#, dice.pick(&NAMES), value(dice, depth - 1));
+            let member = |random: &mut Rng| {
+                format!(r#""{}":{}"#, pick(random, &NAMES), value(random, depth - 1))
+            };
             format!(
                 "{{{}}}",
                 (0..members)
-                    .map(|_| member(dice))
+                    .map(|_| member(random))
                     .collect::<Vec<_>>()
                     .join(",")
             )
@@ -123,91 +132,94 @@ fn value(dice: &mut Dice, depth: usize) -> String {
 }
 
 /// Returns an object with these fields, some of them missing and some with random values.
-fn object(dice: &mut Dice, fields: Vec<(&str, String)>) -> String {
+fn object(random: &mut Rng, fields: Vec<(&str, String)>) -> String {
     let mut written = Vec::new();
     for (name, expected) in fields {
-        match dice.below(20) {
+        match random.usize(..20) {
             0 => {}
-            1 | 2 => written.push(format!(r#""{name}":{}"#, value(dice, 3))),
+            1 | 2 => written.push(format!(r#""{name}":{}"#, value(random, 3))),
             _ => written.push(format!(r#""{name}":{expected}"#)),
         }
     }
     format!("{{{}}}", written.join(","))
 }
 
-fn item(dice: &mut Dice) -> String {
+fn item(random: &mut Rng) -> String {
     let (id, form, content) = (
-        format!(r#""m-{}""#, dice.below(20)),
-        value(dice, 1),
-        value(dice, 3),
+        format!(r#""m-{}""#, random.usize(..20)),
+        value(random, 1),
+        value(random, 3),
     );
-    let payload = object(dice, vec![("id", id), ("form_id", form), ("data", content)]);
+    let payload = object(
+        random,
+        vec![("id", id), ("form_id", form), ("data", content)],
+    );
 
     let (kind, action) = (
-        dice.pick(&[r#""meter""#, r#""submission""#]),
-        dice.pick(&[r#""create""#, r#""update""#, r#""delete""#]),
+        pick(random, &[r#""meter""#, r#""submission""#]),
+        pick(random, &[r#""create""#, r#""update""#, r#""delete""#]),
     );
 
     let fields = vec![
-        ("client_temp_id", format!(r#""t{}""#, dice.below(5))),
+        ("client_temp_id", format!(r#""t{}""#, random.usize(..5))),
         ("resource_type", (*kind).to_owned()),
         ("action", (*action).to_owned()),
         ("payload", payload),
-        ("client_version", dice.below(9).to_string()),
-        ("base_version", dice.below(9).to_string()),
+        ("client_version", random.usize(..9).to_string()),
+        ("base_version", random.usize(..9).to_string()),
     ];
 
-    let mut item = object(dice, fields);
-    if dice.happens(20) {
+    let mut item = object(random, fields);
+    if random.u8(..100) < 20 {
         item = item
-            .replacen('{', &format!(r#"{{"channel":{},"#, value(dice, 0)), 1)
+            .replacen('{', &format!(r#"{{"channel":{},"#, value(random, 0)), 1)
             .replace(",}", "}");
     }
     item
 }
 
 /// Returns a body that is almost a request.
-fn request(dice: &mut Dice, route: &str) -> Vec<u8> {
+fn request(random: &mut Rng, route: &str) -> Vec<u8> {
     let fields = if route == "sync/push" {
-        let items: Vec<String> = (0..dice.below(6))
+        let items: Vec<String> = (0..random.usize(..6))
             .map(|_| {
-                if dice.happens(10) {
-                    value(dice, 3)
+                if random.u8(..100) < 10 {
+                    value(random, 3)
                 } else {
-                    item(dice)
+                    item(random)
                 }
             })
             .collect();
         vec![
             ("device_id", r#""phone""#.to_owned()),
             ("items", format!("[{}]", items.join(","))),
-            ("batch_id", format!(r#""b{}""#, dice.below(200))),
+            ("batch_id", format!(r#""b{}""#, random.usize(..200))),
         ]
     } else {
         vec![
             ("since_token", "null".to_owned()),
-            ("limit", (1 + dice.below(500)).to_string()),
+            ("limit", (1 + random.usize(..500)).to_string()),
             ("device_id", r#""phone""#.to_owned()),
         ]
     };
 
-    let mut body = object(dice, fields).into_bytes();
-    if dice.happens(15) && !body.is_empty() {
-        let at = dice.below(body.len());
-        match dice.below(3) {
+    let mut body = object(random, fields).into_bytes();
+    if random.u8(..100) < 15 && !body.is_empty() {
+        let at = random.usize(..body.len());
+        match random.usize(..3) {
             0 => body.truncate(at),
-            1 => body[at] = dice.roll() as u8,
-            _ => body.insert(at, dice.roll() as u8),
+            1 => body[at] = random.u8(..),
+            _ => body.insert(at, random.u8(..)),
         }
     }
     body
 }
 
-fn body(dice: &mut Dice, route: &str) -> Vec<u8> {
-    match dice.below(10) {
-        0 => (0..dice.below(300)).map(|_| dice.roll() as u8).collect(),
-        1 | 2 => value(dice, 5).into_bytes(),
-        _ => request(dice, route),
+fn body(random: &mut Rng, route: &str) -> Vec<u8> {
+    match random.usize(..10) {
+        0 => (0..random.usize(..300)).map(|_| random.u8(..)).collect(),
+        1 | 2 => value(random, 5).into_bytes(),
+        _ => request(random, route),
     }
 }
 
@@ -261,9 +273,12 @@ async fn no_input_causes_5xx_or_panic() {
 
     for seed in first.map_or(0..BODIES, |seed| seed..seed + 1) {
         let _replay = ReplayHint(seed);
-        let mut dice = Dice(seed);
-        let route = *dice.pick(&["sync/push", "sync/push", "sync/push", "sync/pull"]);
-        let body = body(&mut dice, route);
+        let mut random = Rng::with_seed(seed);
+        let route = *pick(
+            &mut random,
+            &["sync/push", "sync/push", "sync/push", "sync/pull"],
+        );
+        let body = body(&mut random, route);
         let response = stack.post_bytes(route, Some(&token), &body).await;
         assert_response(&response, route, &body);
         *statuses.entry((route, response.status)).or_insert(0) += 1;
@@ -293,10 +308,11 @@ async fn good_items_apply_between_random_items() {
 
     for seed in 0..300 {
         let _replay = ReplayHint(seed);
-        let mut dice = Dice(seed);
-        let good = json!({"client_temp_id": format!("good-{seed}"), "resource_type": "meter", "action": "create", "client_version": 1, "payload": {}});
-        let (first, second) = (value(&mut dice, 4), item(&mut dice));
-        let response = push_text(&stack, &token, &[&first, &good.to_string(), &second]).await;
+        let mut random = Rng::with_seed(seed);
+        let good = Item::create_as("meter", &format!("good-{seed}"), json!({})).version(1);
+        let (first, second) = (value(&mut random, 4), item(&mut random));
+        let response =
+            push_text(&stack, &token, &[&first, &json!(good).to_string(), &second]).await;
         assert_response(&response, "sync/push", first.as_bytes());
         let result = texts(list(&texts(&response.text)["results"])[1].get());
         assert_eq!(

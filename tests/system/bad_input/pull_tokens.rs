@@ -3,8 +3,12 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tidemark_core::model::{channel::Channel, position::{Position, Sequence}, token::{Progress, Token}};
-use tidemark_tests::{ApiResponse, Stack};
+use tidemark_core::model::{
+    channel::Channel,
+    position::{Position, Sequence},
+    token::{Progress, Token},
+};
+use tidemark_tests::{ApiResponse, Item, Stack};
 
 use super::assert_problem;
 
@@ -176,8 +180,8 @@ async fn forged_token_never_causes_server_error() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
     for n in 0..3 {
-        ana.push_one(json!({"client_temp_id": format!("t{n}"), "resource_type": "meter", "action": "create", "client_version": 1, "payload": {}}))
-            .await;
+        let create = Item::create_as("meter", &format!("t{n}"), json!({}));
+        ana.push_one(create.version(1)).await;
     }
     stack.settle().await;
 

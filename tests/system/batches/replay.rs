@@ -9,9 +9,9 @@ use chrono::Duration;
 use serde_json::{Value, json};
 use tidemark_aws::tables::format::unpack;
 use tidemark_core::model::time::timestamp;
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack, noise, scenario::member_of_north};
 
-use super::{boss, create, edit, everything, get, noise, push, replay};
+use super::{boss, create, edit, everything, get, push, replay};
 
 /// Returns items that are applied, an item that conflicts, and an item about a resource that does
 /// not exist yet.
@@ -156,8 +156,7 @@ async fn assert_new_results_are_returned(stack: &Stack, id: &str, processed_at: 
 async fn applied_items_are_skipped_after_deduplication_window() {
     let stack = Stack::new();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
-    let other = json!({"resource_type": "meter", "action": "update", "client_version": 1, "base_version": 1,
-        "payload": {"id": "mine", "text": "x".repeat(360_000)}});
+    let other = edit("mine", 1, &"x".repeat(360_000));
     let id = push(
         &ana,
         "b",
@@ -194,8 +193,9 @@ async fn replayed_change_reaches_its_device() {
 
     // Both items of the batch are rejected, and the device drops them.
     let task = |action: &str, version: u64| {
-        json!({"resource_type": "task", "action": action, "channel": "group/north", "client_version": version,
-        "base_version": version, "payload": {"id": "t", "title": action}})
+        let item = Item::new("task", action, version).base(version);
+        let item = item.payload(json!({"id": "t", "title": action}));
+        item.channel("group/north")
     };
     ana.token = stack.token("acme", "ana", &[], &["north"]);
     let id = push(
@@ -249,12 +249,14 @@ async fn dry_run_predicts_the_replay_without_writing() {
 async fn large_batch_is_replayed_unchanged() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    let mut state = 3_u64;
-    let items: Vec<Value> = (0..8)
-        .map(|number| edit(&format!("m-{number}"), 1, &noise(&mut state, 300_000)))
+    let texts: Vec<String> = (0..8).map(|number| noise(300_000, number)).collect();
+    let items: Vec<Item> = texts
+        .iter()
+        .enumerate()
+        .map(|(number, text)| edit(&format!("m-{number}"), 1, text))
         .collect();
 
-    let id = push(&ana, "b", &items.clone().into()).await;
+    let id = push(&ana, "b", &json!(items)).await;
     for number in 0..8 {
         stack
             .device("ben", "phone")
@@ -272,22 +274,21 @@ async fn large_batch_is_replayed_unchanged() {
     stack.settle().await;
     let mut fresh = stack.device("eva", "phone");
     fresh.pull().await;
-    for (number, item) in items.iter().enumerate() {
+    for (number, text) in texts.iter().enumerate() {
         let held = fresh.live()[&format!("m-{number}")].payload.clone();
-        assert!(held == Some(json!({"text": item["payload"]["text"]}).to_string()));
+        assert!(held == Some(json!({"text": text}).to_string()));
     }
 }
 
 #[tokio::test]
 async fn replay_resolves_failed_and_corrected_creates() {
     let stack = Stack::new();
-    let ana = Device::new(&stack, stack.token("acme", "ana", &[], &["north"]), "phone");
-    let meter = |payload: Value| json!([{"resource_type": "meter", "action": "create", "client_temp_id": "new", "client_version": 0, "payload": payload}]);
-    let task = json!([{"resource_type": "task", "action": "create", "client_temp_id": "t", "client_version": 0, "channel": "group/north",
-        "payload": {"meter_id": "new"}}]);
+    let ana = member_of_north(&stack, "ana");
+    let meter = |payload: Value| json!([Item::create_as("meter", "new", payload)]);
+    let task = Item::create_as("task", "t", json!({"meter_id": "new"})).channel("group/north");
 
     push(&ana, "b-1", &meter(json!([]))).await;
-    let id = push(&ana, "b-2", &task).await;
+    let id = push(&ana, "b-2", &json!([task])).await;
     let again = replay(&stack, &boss(&stack), &id, &json!({})).await.ok();
     assert_eq!(
         again["results"][0]["code"], "depends_on_failed_item",

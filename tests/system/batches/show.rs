@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::Duration;
 use serde_json::{Value, json, value::RawValue};
 use tidemark_core::model::time::timestamp;
-use tidemark_tests::{Script, Stack, hooks::Moment};
+use tidemark_tests::{Item, Script, Stack, hooks::Moment, noise};
 
-use super::{boss, create, edit, get, id_of, next_random, noise, push};
+use super::{boss, create, edit, get, id_of, push};
 
 #[tokio::test]
 async fn batch_returns_raw_items_and_results() {
@@ -168,16 +168,13 @@ async fn unfinished_batch_returns_items_without_results() {
 }
 
 /// Returns `count` letters, many of them quotes, which double each time they are escaped.
-fn quoted_noise(state: &mut u64, count: usize) -> String {
-    let mut letter = || {
-        *state = next_random(*state);
-        if *state >> 62 == 0 {
-            '"'
-        } else {
-            char::from(b'#' + (*state >> 33) as u8 % 57)
-        }
-    };
-    (0..count).map(|_| letter()).collect()
+fn quoted_noise(count: usize, seed: u64) -> String {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let letters = noise(count, seed);
+    letters
+        .chars()
+        .map(|letter| if random.u8(..4) == 0 { '"' } else { letter })
+        .collect()
 }
 
 /// Reads a batch of ten items to its end. Returns its items and the number of pages, each of which
@@ -208,9 +205,8 @@ async fn items_and_pages(stack: &Stack, token: &str, id: &str) -> (Vec<Value>, u
 async fn large_batch_is_returned_in_pages() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    let mut state = 1_u64;
     let items: Vec<Value> = (0..10)
-        .map(|number| create(&format!("m-{number}"), &quoted_noise(&mut state, 230_000)))
+        .map(|number| create(&format!("m-{number}"), &quoted_noise(230_000, number)).into())
         .collect();
 
     let id = push(&ana, "b", &items.clone().into()).await;
@@ -229,8 +225,7 @@ async fn large_batch_is_returned_in_pages() {
 async fn oversized_item_is_omitted_and_named() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    let mut huge = create("huge", "1");
-    huge["comment"] = "\"".repeat(1_450_000).into();
+    let huge = create("huge", "1").with("comment", "\"".repeat(1_450_000));
     let id = push(
         &ana,
         "b",
@@ -259,12 +254,11 @@ fn put_raw_item(stack: &Stack, row: &Value) {
 async fn inconsistent_raw_items_are_not_returned() {
     let stack = Stack::new();
     let ana = stack.device("ana", "phone");
-    let mut state = 7_u64;
-    let items: Vec<Value> = (0..3)
-        .map(|number| create(&format!("m-{number}"), &noise(&mut state, 250_000)))
+    let items: Vec<Item> = (0..3)
+        .map(|number| create(&format!("m-{number}"), &noise(250_000, number)))
         .collect();
 
-    let id = push(&ana, "b", &items.into()).await;
+    let id = push(&ana, "b", &json!(items)).await;
     let rows = stack.rows("sync_items");
     assert_eq!(rows.len(), 2);
     let status = async || get(&stack, &ana.token, &id).await.status;

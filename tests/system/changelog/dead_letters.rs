@@ -8,9 +8,9 @@ use tidemark::engine::{
     Reply,
     http::{CallFate, NoHook},
 };
-use tidemark_tests::{Script, Stack, hooks::Moment, stack::stream_event};
+use tidemark_tests::{Item, Script, Stack, hooks::Moment};
 
-use super::{reader, sequence, writes};
+use super::{failures, reader, sequence, writes};
 
 #[tokio::test]
 async fn corrupt_record_is_dead_lettered_others_sequenced() {
@@ -60,30 +60,16 @@ async fn failed_dead_lettering_retries_corrupt_record() {
     let stack = Stack::new();
     let mut records = writes(&stack, 3).await;
     records[1]["dynamodb"]["NewImage"]["server_version"] = json!({"S": "poison"});
-    let hook = || {
-        Script::new(|_, operation, _, _| {
-            if operation == "PutObject" {
-                CallFate::Lose
-            } else {
-                CallFate::Continue
-            }
-        })
-    };
+    let losing = Script::new(|_, operation, _, _| {
+        if operation == "PutObject" {
+            CallFate::Lose
+        } else {
+            CallFate::Continue
+        }
+    });
 
-    let changelog = stack.consumer("changelog", Arc::new(hook()));
-    let response = changelog.sequence(stream_event(&records)).await;
-    let failed: Vec<_> = response
-        .batch_item_failures
-        .into_iter()
-        .map(|failure| failure.item_identifier)
-        .collect();
-
-    assert_eq!(
-        failed,
-        [records[1]["dynamodb"]["SequenceNumber"]
-            .as_str()
-            .map(ToOwned::to_owned)]
-    );
+    let failed = failures(&stack, &records, Arc::new(losing)).await;
+    assert_eq!(failed, [records[1]["dynamodb"]["SequenceNumber"].clone()]);
     assert!(sequence(&stack, &records[1..], Arc::new(NoHook)).await);
     assert_eq!(stack.dead_letters().await.len(), 1);
 }
@@ -103,8 +89,7 @@ async fn change_that_repairs_corrupt_row_is_sequenced() {
 async fn failing_channel_is_reported_others_are_sequenced() {
     let stack = Stack::new();
     let mut records = writes(&stack, 2).await;
-    let own = json!({"client_temp_id": "t", "resource_type": "submission", "action": "create", "client_version": 1,
-        "payload": {"form_id": "f", "data": {}}});
+    let own = Item::create_as("submission", "t", json!({"form_id": "f", "data": {}})).version(1);
     stack.device("reader", "phone").push_one(own).await;
     records = stack
         .stream_records()
@@ -117,20 +102,8 @@ async fn failing_channel_is_reported_others_are_sequenced() {
         _ => CallFate::Continue,
     });
 
-    let changelog = stack.consumer("changelog", Arc::new(failing));
-    let response = changelog.sequence(stream_event(&records)).await;
-    let failed: Vec<_> = response
-        .batch_item_failures
-        .into_iter()
-        .map(|failure| failure.item_identifier)
-        .collect();
-
-    assert_eq!(
-        failed,
-        [records[0]["dynamodb"]["SequenceNumber"]
-            .as_str()
-            .map(ToOwned::to_owned)]
-    );
+    let failed = failures(&stack, &records, Arc::new(failing)).await;
+    assert_eq!(failed, [records[0]["dynamodb"]["SequenceNumber"].clone()]);
 
     let heads = stack
         .rows("changes")

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 use serde_json::{Value, json};
-use tidemark_tests::{Script, Stack, hooks::Moment, permissions::granted};
+use tidemark_tests::{Script, Stack, hooks::Moment, noise, permissions::granted, scenario::pages};
 
-use super::{admin, audited, conflicted, conflicted_by, item, noise, rejected, resolve};
+use super::{admin, audited, conflicted, conflicted_by, meter, rejected, resolve};
 
 async fn entries(stack: &Stack, query: &str) -> Value {
     stack
@@ -83,15 +83,11 @@ async fn cursor_covers_the_whole_log() {
     resolve_each(&stack, &ids).await;
 
     for limit in 1..=6 {
-        let (mut seen, mut query) = (Vec::new(), format!("?limit={limit}"));
-        loop {
-            let page = entries(&stack, &query).await;
-            assert!(!about(&page).is_empty() && about(&page).len() <= limit);
+        let mut seen = Vec::new();
+        for page in pages(&stack, &format!("audit?limit={limit}")).await {
+            let page = page.ok();
+            assert!((1..=limit).contains(&about(&page).len()));
             seen.extend(about(&page).into_iter().map(str::to_owned));
-            let Some(cursor) = page["next_cursor"].as_str() else {
-                break;
-            };
-            query = format!("?limit={limit}&cursor={cursor}");
         }
         seen.reverse();
         assert_eq!(seen, ids, "pages of {limit}");
@@ -129,26 +125,20 @@ async fn resolve_with_text(stack: &Stack, id: &str, text: &str) {
     let accept = json!({"resolution": "accept_client"});
     let conflict = conflicted_by(stack, id, json!({"text": text})).await;
     resolve(stack, &conflict, &accept).await.ok();
-    let conflict = rejected(stack, item("update", id, 1, json!({"n": 1}))).await;
+    let conflict = rejected(stack, meter("update", id, 1, json!({"n": 1}))).await;
     resolve(stack, &conflict, &accept).await.ok();
 }
 
 /// Reads the audit log to its end, and asserts that Lambda can return each page. Returns the
 /// entries and the number of pages.
 async fn read_pages(stack: &Stack) -> (Vec<Value>, usize) {
-    let (mut entries, mut query, mut pages) = (Vec::new(), String::new(), 0);
-    loop {
-        let response = stack.get(&format!("audit{query}"), &admin(stack)).await;
-        assert!(serde_json::to_string(&response.text).expect("text").len() < 5_000_000);
-        let page = response.ok();
-        entries.extend(page["entries"].as_array().expect("a list").iter().cloned());
-        pages += 1;
-
-        let Some(cursor) = page["next_cursor"].as_str() else {
-            return (entries, pages);
-        };
-        query = format!("?cursor={cursor}");
+    let pages = pages(stack, "audit").await;
+    let mut entries = Vec::new();
+    for page in &pages {
+        assert!(serde_json::to_string(&page.text).expect("text").len() < 5_000_000);
+        entries.extend_from_slice(page.ok()["entries"].as_array().expect("a list"));
     }
+    (entries, pages.len())
 }
 
 #[tokio::test]
@@ -156,7 +146,7 @@ async fn large_entries_are_whole_and_limit_pages() {
     let stack = Stack::new();
     for number in 0..5 {
         // Quotes are escaped in the payload and again by Lambda. The noise does not compress.
-        let text = format!("{}{}", "\"".repeat(85 * 1024), noise(170 * 1024 + number));
+        let text = format!("{}{}", "\"".repeat(85 * 1024), noise(170 * 1024, number));
         resolve_with_text(&stack, &format!("m-{number}"), &text).await;
         stack.advance(Duration::seconds(1));
     }
@@ -193,19 +183,9 @@ async fn corrupt_entry_hides_no_other() {
     );
 
     assert_eq!(about(&entries(&stack, "").await), ["m-3", "m-1"]);
-    let page = entries(&stack, "?limit=1").await;
-    let page = entries(
-        &stack,
-        &format!(
-            "?limit=1&cursor={}",
-            page["next_cursor"].as_str().expect("a cursor")
-        ),
-    )
-    .await;
-    assert_eq!(
-        (about(&page), &page["next_cursor"]),
-        (vec!["m-1"], &Value::Null)
-    );
+    let pages = pages(&stack, "audit?limit=1").await;
+    assert_eq!(pages.len(), 2);
+    assert_eq!(about(&pages[1].ok()), ["m-1"]);
 }
 
 #[tokio::test]

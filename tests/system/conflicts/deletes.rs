@@ -1,24 +1,24 @@
 //! Resolutions that involve a delete: of the server's resource, or by the conflicting edit.
 
 use serde_json::json;
-use tidemark_tests::Stack;
+use tidemark_tests::{Stack, noise};
 
-use super::{item, noise, rejected, resolve, stored};
+use super::{meter, rejected, resolve, stored};
 
 /// Creates the meter `m-1`, deletes it as version 2, and pushes an update that is based on the
 /// created version. Returns the conflict's id.
 async fn deleted(stack: &Stack) -> String {
     let office = stack.device("office", "pc");
     office
-        .push_one(item(
+        .push_one(meter(
             "create",
             "m-1",
             0,
             json!({"code": "A", "reading": 50}),
         ))
         .await;
-    office.push_one(item("delete", "m-1", 1, json!({}))).await;
-    rejected(stack, item("update", "m-1", 1, json!({"reading": 42}))).await
+    office.push_one(meter("delete", "m-1", 1, json!({}))).await;
+    rejected(stack, meter("update", "m-1", 1, json!({"reading": 42}))).await
 }
 
 #[tokio::test]
@@ -66,17 +66,17 @@ async fn conflict_with_delete_accepts_every_resolution() {
 #[tokio::test]
 async fn accepted_delete_stores_large_payload_apart() {
     let stack = Stack::new();
-    let text = noise(50_000);
+    let text = noise(50_000, 1);
     stack
         .device("office", "pc")
-        .push_one(item("create", "m", 0, json!({"text": text})))
+        .push_one(meter("create", "m", 0, json!({"text": text})))
         .await;
     stack
         .device("office", "pc")
-        .push_one(item("update", "m", 1, json!({"reading": 50})))
+        .push_one(meter("update", "m", 1, json!({"reading": 50})))
         .await;
 
-    let conflict = rejected(&stack, item("delete", "m", 1, json!({}))).await;
+    let conflict = rejected(&stack, meter("delete", "m", 1, json!({}))).await;
     resolve(&stack, &conflict, &json!({"resolution": "accept_client"}))
         .await
         .ok();
@@ -95,18 +95,18 @@ async fn accepted_delete_stores_large_payload_apart() {
 #[tokio::test]
 async fn last_payload_matches_the_written_version() {
     let stack = Stack::new();
-    let (theirs, own) = (noise(3_000), noise(3_001));
+    let (theirs, own) = (noise(3_000, 1), noise(3_001, 2));
     stack
         .device("office", "pc")
-        .push_one(item("create", "m", 0, json!({"text": theirs})))
+        .push_one(meter("create", "m", 0, json!({"text": theirs})))
         .await;
 
     // The create is decided as if its id were free, and again after its condition failed. Both
     // times, the delete makes version 3.
     let batch = json!([
-        item("create", "m", 0, json!({"own": own})),
-        item("update", "m", 1, json!({"reading": 50})),
-        item("delete", "m", 2, json!({})),
+        meter("create", "m", 0, json!({"own": own})),
+        meter("update", "m", 1, json!({"reading": 50})),
+        meter("delete", "m", 2, json!({})),
     ]);
     let results = stack.device("ana", "phone").push(batch).await;
 
@@ -134,12 +134,12 @@ async fn accepted_delete_deletes_the_resource() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
-        .push_one(item("create", "m-1", 0, json!({"code": "A"})))
+        .push_one(meter("create", "m-1", 0, json!({"code": "A"})))
         .await;
     office
-        .push_one(item("update", "m-1", 1, json!({"reading": 50})))
+        .push_one(meter("update", "m-1", 1, json!({"reading": 50})))
         .await;
-    let id = rejected(&stack, item("delete", "m-1", 1, json!({}))).await;
+    let id = rejected(&stack, meter("delete", "m-1", 1, json!({}))).await;
 
     let response = resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
@@ -156,7 +156,7 @@ async fn accepted_delete_deletes_the_resource() {
     // Its unique value is free again.
     assert_eq!(
         office
-            .push_one(item("create", "m-2", 0, json!({"code": "A"})))
+            .push_one(meter("create", "m-2", 0, json!({"code": "A"})))
             .await["status"],
         "ok"
     );

@@ -1,60 +1,59 @@
 //! Every device pulls a resolution together with the conflict that it resolves.
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
 
-use super::{conflicted, item, rejected, resolve};
+use super::{conflicted, meter, rejected, resolve};
 
+#[rstest]
+#[case::accept_client(
+    json!({"resolution": "accept_client"}),
+    json!({"code": "m-1", "reading": 42})
+)]
+#[case::accept_server(
+    json!({"resolution": "accept_server"}),
+    json!({"code": "m-1", "reading": 50})
+)]
+#[case::manual_merge(
+    json!({"resolution": "manual_merge", "payload": {"reading": 46}}),
+    json!({"reading": 46})
+)]
 #[tokio::test]
-async fn devices_pull_resolution_with_conflict() {
-    for (decision, payload) in [
-        (
-            json!({"resolution": "accept_client"}),
-            json!({"code": "m-1", "reading": 42}),
-        ),
-        (
-            json!({"resolution": "accept_server"}),
-            json!({"code": "m-1", "reading": 50}),
-        ),
-        (
-            json!({"resolution": "manual_merge", "payload": {"reading": 46}}),
-            json!({"reading": 46}),
-        ),
-    ] {
-        let stack = Stack::new();
-        let id = conflicted(&stack, "m-1").await;
-        stack.settle().await;
-        let mut devices = [
-            stack.device("ana", "phone"),
-            stack.device("office", "pc"),
-            stack.device("ben", "tablet"),
-        ];
-        for device in &mut devices {
-            device.pull().await;
-        }
+async fn devices_pull_resolution_with_conflict(#[case] decision: Value, #[case] payload: Value) {
+    let stack = Stack::new();
+    let id = conflicted(&stack, "m-1").await;
+    stack.settle().await;
+    let mut devices = [
+        stack.device("ana", "phone"),
+        stack.device("office", "pc"),
+        stack.device("ben", "tablet"),
+    ];
+    for device in &mut devices {
+        device.pull().await;
+    }
 
-        resolve(&stack, &id, &decision).await.ok();
-        stack.settle().await;
+    resolve(&stack, &id, &decision).await.ok();
+    stack.settle().await;
 
-        for device in &mut devices {
-            let changes = device.pull().await;
-            assert_eq!(changes.len(), 1);
-            assert_eq!(
-                [
-                    &changes[0]["action"],
-                    &changes[0]["server_version"],
-                    &changes[0]["payload"],
-                    &changes[0]["conflict"]
-                ],
-                [
-                    &json!("update"),
-                    &json!(3),
-                    &payload,
-                    &json!({"id": id, "resolution": decision["resolution"]})
-                ]
-            );
-            assert!(changes[0].get("conflicts").is_none());
-        }
+    for device in &mut devices {
+        let changes = device.pull().await;
+        assert_eq!(changes.len(), 1);
+        assert_eq!(
+            [
+                &changes[0]["action"],
+                &changes[0]["server_version"],
+                &changes[0]["payload"],
+                &changes[0]["conflict"]
+            ],
+            [
+                &json!("update"),
+                &json!(3),
+                &payload,
+                &json!({"id": id, "resolution": decision["resolution"]})
+            ]
+        );
+        assert!(changes[0].get("conflicts").is_none());
     }
 }
 
@@ -77,12 +76,12 @@ async fn accepted_delete_is_pulled_as_delete() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
-        .push_one(item("create", "m-1", 0, json!({"reading": 1})))
+        .push_one(meter("create", "m-1", 0, json!({"reading": 1})))
         .await;
     office
-        .push_one(item("update", "m-1", 1, json!({"reading": 50})))
+        .push_one(meter("update", "m-1", 1, json!({"reading": 50})))
         .await;
-    let id = rejected(&stack, item("delete", "m-1", 1, json!({}))).await;
+    let id = rejected(&stack, meter("delete", "m-1", 1, json!({}))).await;
 
     stack.settle().await;
     let mut ben = stack.device("ben", "tablet");
@@ -106,7 +105,7 @@ async fn accepted_delete_is_pulled_as_delete() {
 /// Pushes a conflicting reading of `m-1` from Ana's phone and accepts it. Returns the conflict's
 /// id.
 async fn accept_reading(stack: &Stack, reading: u64) -> String {
-    let edit = item("update", "m-1", 1, json!({"reading": reading}));
+    let edit = meter("update", "m-1", 1, json!({"reading": reading}));
     let id = rejected(stack, edit).await;
     resolve(stack, &id, &json!({"resolution": "accept_client"}))
         .await
@@ -161,7 +160,7 @@ async fn change_carries_only_new_resolutions() {
 
     stack
         .device("office", "pc")
-        .push_one(item("update", "m-1", 3, json!({"reading": 60})))
+        .push_one(meter("update", "m-1", 3, json!({"reading": 60})))
         .await;
     stack.settle().await;
     assert!(
@@ -175,7 +174,7 @@ async fn change_carries_only_new_resolutions() {
     }
     stack
         .device("office", "pc")
-        .push_one(item("update", "m-1", 6, json!({"reading": 63})))
+        .push_one(meter("update", "m-1", 6, json!({"reading": 63})))
         .await;
     stack.settle().await;
 

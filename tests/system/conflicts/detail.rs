@@ -4,24 +4,15 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::CallFate;
-use tidemark_tests::{Script, Stack};
+use tidemark_tests::{Script, Stack, noise};
 
-use super::{admin, conflicted, item, noise, rejected, resolve, shown};
+use super::{admin, conflicted, meter, rejected, resolve, shown};
 
 #[tokio::test]
 async fn conflict_detail_has_every_documented_field() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-123").await;
-    assert_eq!(
-        shown(&stack, &id).await,
-        json!({
-            "id": id, "status": "open", "resource_type": "meter", "resource_id": "m-123", "channel": "tenant",
-            "detected_at": "2026-09-21T14:13:20.000Z", "user": "ana", "device_id": "phone", "code": "version_mismatch",
-            "server_payload": {"code": "m-123", "reading": 50}, "server_version": 2,
-            "action": "update", "client_payload": {"reading": 42}, "client_version": 1, "base_version": 1,
-            "edit_count": 1, "joined": [],
-        })
-    );
+    insta::assert_json_snapshot!(shown(&stack, &id).await);
 }
 
 #[tokio::test]
@@ -30,8 +21,8 @@ async fn joined_edits_are_listed_in_order() {
     let id = conflicted(&stack, "m-1").await;
     let ana = stack.device("ana", "phone");
     ana.push(json!([
-        item("update", "m-1", 1, json!({"note": 1.50})),
-        item("delete", "m-1", 1, json!({}))
+        meter("update", "m-1", 1, json!({"note": 1.50})),
+        meter("delete", "m-1", 1, json!({}))
     ]))
     .await;
 
@@ -60,17 +51,21 @@ async fn joined_edits_are_listed_in_order() {
 #[tokio::test]
 async fn separately_stored_payloads_are_shown_whole() {
     let stack = Stack::new();
-    let (server, first, second) = (noise(340 * 1024), noise(339 * 1024), noise(338 * 1024));
+    let (server, first, second) = (
+        noise(340 * 1024, 1),
+        noise(339 * 1024, 2),
+        noise(338 * 1024, 3),
+    );
 
     let office = stack.device("office", "pc");
     office
-        .push_one(item("create", "m-1", 0, json!({"text": server})))
+        .push_one(meter("create", "m-1", 0, json!({"text": server})))
         .await;
     office
-        .push_one(item("update", "m-1", 1, json!({"reading": 50})))
+        .push_one(meter("update", "m-1", 1, json!({"reading": 50})))
         .await;
-    let id = rejected(&stack, item("update", "m-1", 1, json!({"text": first}))).await;
-    rejected(&stack, item("update", "m-1", 1, json!({"text": second}))).await;
+    let id = rejected(&stack, meter("update", "m-1", 1, json!({"text": first}))).await;
+    rejected(&stack, meter("update", "m-1", 1, json!({"text": second}))).await;
 
     let conflict = shown(&stack, &id).await;
     assert_eq!(
@@ -89,12 +84,17 @@ async fn payloads_of_other_users_are_not_read() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
-        .push_one(item("create", "m-1", 0, json!({"text": noise(340 * 1024)})))
+        .push_one(meter(
+            "create",
+            "m-1",
+            0,
+            json!({"text": noise(340 * 1024, 1)}),
+        ))
         .await;
     office
-        .push_one(item("update", "m-1", 1, json!({"reading": 50})))
+        .push_one(meter("update", "m-1", 1, json!({"reading": 50})))
         .await;
-    let id = rejected(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await;
+    let id = rejected(&stack, meter("update", "m-1", 1, json!({"reading": 42}))).await;
 
     for (user, status, calls) in [("ana", 200, 2), ("ben", 404, 1)] {
         let script = Arc::new(Script::new(|_, _, _, _| CallFate::Continue));
@@ -114,21 +114,21 @@ async fn oversized_conflict_marks_omitted_payloads() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
-        .push_one(item("create", "m-1", 0, json!({"reading": 1})))
+        .push_one(meter("create", "m-1", 0, json!({"reading": 1})))
         .await;
     office
-        .push_one(item("update", "m-1", 1, json!({"reading": 2})))
+        .push_one(meter("update", "m-1", 1, json!({"reading": 2})))
         .await;
 
     let mut id = String::new();
     for number in 0..18 {
         id = rejected(
             &stack,
-            item(
+            meter(
                 "update",
                 "m-1",
                 1,
-                json!({"n": number, "text": noise(300 * 1024)}),
+                json!({"n": number, "text": noise(300 * 1024, 1)}),
             ),
         )
         .await;
@@ -152,10 +152,10 @@ async fn conflict_with_delete_shows_last_payload() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
-        .push_one(item("create", "m-1", 0, json!({"reading": 50})))
+        .push_one(meter("create", "m-1", 0, json!({"reading": 50})))
         .await;
-    office.push_one(item("delete", "m-1", 1, json!({}))).await;
-    let id = rejected(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await;
+    office.push_one(meter("delete", "m-1", 1, json!({}))).await;
+    let id = rejected(&stack, meter("update", "m-1", 1, json!({"reading": 42}))).await;
     let conflict = shown(&stack, &id).await;
     assert_eq!(
         (&conflict["server_deleted"], &conflict["server_payload"]),

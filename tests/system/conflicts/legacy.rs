@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 use tidemark_core::model::{channel::Channel, ids, principal::Author, resource::ResourceKey};
-use tidemark_tests::Stack;
+use tidemark_tests::{Stack, scenario::pages};
 
-use super::{admin, audited, conflicted, item, rejected, resolve, shown, stored};
+use super::{admin, audited, conflicted, meter, rejected, resolve, shown, stored};
 
 /// Rewrites every conflict of Ana's phone about a meter into the format of earlier builds. Returns
 /// their ids, in no particular order.
@@ -77,7 +77,13 @@ fn legacy_conflict(row: &Value, id: &str) -> Value {
             row[name].clone()
         };
     }
-    for name in ["newest", "others", "followed", "server_at", "server_bytes"] {
+    for name in [
+        "newest",
+        "siblings",
+        "followed",
+        "server_at",
+        "server_bytes",
+    ] {
         old.as_object_mut().expect("a row").remove(name);
     }
     old
@@ -87,7 +93,7 @@ fn legacy_conflict(row: &Value, id: &str) -> Value {
 async fn legacy_conflicts_are_listed_and_joined() {
     let stack = Stack::new();
     conflicted(&stack, "m-1").await;
-    rejected(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await;
+    rejected(&stack, meter("update", "m-1", 1, json!({"note": "joined"}))).await;
     let old = age_conflicts(&stack).remove(0);
     conflicted(&stack, "m-2").await;
 
@@ -105,15 +111,15 @@ async fn legacy_conflicts_are_listed_and_joined() {
 
     // A further edit joins the conflict, and a retry of each of its edits finds it.
     assert_eq!(
-        rejected(&stack, item("update", "m-1", 1, json!({"note": "later"}))).await,
+        rejected(&stack, meter("update", "m-1", 1, json!({"note": "later"}))).await,
         old
     );
     assert_eq!(
-        rejected(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await,
+        rejected(&stack, meter("update", "m-1", 1, json!({"note": "joined"}))).await,
         old
     );
     assert_eq!(
-        rejected(&stack, item("update", "m-1", 1, json!({"reading": 42}))).await,
+        rejected(&stack, meter("update", "m-1", 1, json!({"reading": 42}))).await,
         old
     );
 
@@ -128,7 +134,7 @@ async fn legacy_conflicts_are_listed_and_joined() {
 async fn legacy_conflicts_are_resolved_once() {
     let stack = Stack::new();
     conflicted(&stack, "m-1").await;
-    rejected(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await;
+    rejected(&stack, meter("update", "m-1", 1, json!({"note": "joined"}))).await;
     let old = age_conflicts(&stack).remove(0);
     let decision = json!({"resolution": "accept_server"});
     let first = resolve(&stack, &old, &decision).await.ok();
@@ -143,12 +149,12 @@ async fn legacy_conflicts_are_resolved_once() {
     assert_eq!(list["conflicts"][0]["id"], old.as_str());
 
     // Another edit opens a new conflict. Retried edits of the old conflict still find the old one.
-    let new = rejected(&stack, item("update", "m-1", 2, json!({"note": "new"}))).await;
+    let new = rejected(&stack, meter("update", "m-1", 2, json!({"note": "new"}))).await;
     assert_ne!(new, old);
     for fields in [json!({"note": "joined"}), json!({"reading": 42})] {
         let result = stack
             .device("ana", "phone")
-            .push_one(item("update", "m-1", 1, fields))
+            .push_one(meter("update", "m-1", 1, fields))
             .await;
         assert_eq!(
             (&result["conflict_id"], &result["resolution"]),
@@ -157,7 +163,7 @@ async fn legacy_conflicts_are_resolved_once() {
         );
     }
     assert_eq!(
-        rejected(&stack, item("update", "m-1", 2, json!({"note": "new"}))).await,
+        rejected(&stack, meter("update", "m-1", 2, json!({"note": "new"}))).await,
         new
     );
 }
@@ -189,14 +195,14 @@ async fn rejected_legacy_creates_stay_rejected() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
-        .push_one(item("create", "m-1", 0, json!({"code": "A"})))
+        .push_one(meter("create", "m-1", 0, json!({"code": "A"})))
         .await;
-    let create = item("create", "m-2", 0, json!({"code": "A"}));
+    let create = meter("create", "m-2", 0, json!({"code": "A"}));
     rejected(&stack, create.clone()).await;
     let old = age_conflicts(&stack).remove(0);
 
     office
-        .push_one(item("update", "m-1", 1, json!({"code": "B"})))
+        .push_one(meter("update", "m-1", 1, json!({"code": "B"})))
         .await;
     assert_eq!(
         rejected(&stack, create).await,
@@ -221,15 +227,11 @@ fn age_audit_entries(stack: &Stack) {
 
 /// Reads the audit log to its end in pages of this size, newest entry first.
 async fn read_pages(stack: &Stack, limit: usize) -> Vec<Value> {
-    let (mut entries, mut query) = (Vec::new(), format!("audit?limit={limit}"));
-    loop {
-        let page = stack.get(&query, &admin(stack)).await.ok();
-        entries.extend(page["entries"].as_array().expect("entries").clone());
-        let Some(cursor) = page["next_cursor"].as_str() else {
-            return entries;
-        };
-        query = format!("audit?limit={limit}&cursor={cursor}");
+    let mut entries = Vec::new();
+    for page in pages(stack, &format!("audit?limit={limit}")).await {
+        entries.extend_from_slice(page.ok()["entries"].as_array().expect("entries"));
     }
+    entries
 }
 
 #[tokio::test]
@@ -327,7 +329,7 @@ async fn legacy_deletions_keep_their_payload() {
     let note = "n".repeat(5000);
     for id in ["m-1", "m-2"] {
         office
-            .push_one(item("create", id, 0, json!({"note": note})))
+            .push_one(meter("create", id, 0, json!({"note": note})))
             .await;
         age_deleted(&stack, id);
     }
@@ -336,8 +338,8 @@ async fn legacy_deletions_keep_their_payload() {
     let mut fresh = stack.device("ben", "phone");
     fresh.pull().await;
     assert!(fresh.live().is_empty());
-    let accepted = rejected(&stack, item("update", "m-1", 1, json!({"reading": 1}))).await;
-    let kept = rejected(&stack, item("update", "m-2", 1, json!({"reading": 1}))).await;
+    let accepted = rejected(&stack, meter("update", "m-1", 1, json!({"reading": 1}))).await;
+    let kept = rejected(&stack, meter("update", "m-2", 1, json!({"reading": 1}))).await;
     assert_eq!(
         shown(&stack, &accepted).await["server_payload"],
         json!({"note": note})
@@ -346,7 +348,7 @@ async fn legacy_deletions_keep_their_payload() {
     assert_restored(&stack, &accepted, &note).await;
     assert_rewritten(&stack, &kept, &note).await;
 
-    let later = rejected(&stack, item("update", "m-2", 1, json!({"reading": 2}))).await;
+    let later = rejected(&stack, meter("update", "m-2", 1, json!({"reading": 2}))).await;
     assert_eq!(
         shown(&stack, &later).await["server_payload"],
         json!({"note": note})

@@ -1,8 +1,9 @@
 //! The conflict example of the lifecycle document, from detection to delivery.
 
-use serde_json::{Value, json};
+use rstest::rstest;
+use serde_json::json;
 use tidemark::gateway::ApiKind;
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack};
 
 use super::{admin, audited, shown};
 
@@ -10,23 +11,19 @@ use super::{admin, audited, shown};
 /// Returns the conflict's id.
 async fn example(stack: &Stack) -> String {
     let sys = stack.device("sys", "server");
-    let meter = |action: &str, version: u64, payload: Value| json!({"resource_type": "meter", "action": action, "client_version": version, "payload": payload});
-    sys.push_one(meter("create", 0, json!({"id": "m-123", "reading": 44})))
+    sys.push_one(Item::create("meter", "m-123", json!({"reading": 44})))
         .await;
 
     for version in 1..7 {
-        sys.push_one(meter(
-            "update",
-            version,
-            json!({"id": "m-123", "reading": 44 + version, "last_updated_by": "sys"}),
-        ))
-        .await;
+        let patch = json!({"reading": 44 + version, "last_updated_by": "sys"});
+        sys.push_one(Item::update("meter", "m-123", version, patch))
+            .await;
     }
 
-    let patch = json!({"id": "m-123", "reading": 42, "device_ts": "2025-12-22T11:00:00Z"});
+    let patch = json!({"reading": 42, "device_ts": "2025-12-22T11:00:00Z"});
     let result = stack
         .device("ana", "device-uuid-123")
-        .push_one(meter("update", 5, patch))
+        .push_one(Item::update("meter", "m-123", 5, patch))
         .await;
     assert_eq!(
         [&result["status"], &result["server_id"], &result["error"]],
@@ -82,41 +79,42 @@ async fn assert_delivered(device: &mut Device<'_>, id: &str) {
     );
 }
 
+#[rstest]
+#[case::rest(ApiKind::Rest)]
+#[case::http(ApiKind::Http)]
 #[tokio::test]
-async fn documented_conflict_runs_through_its_lifecycle() {
-    for api in [ApiKind::Rest, ApiKind::Http] {
-        let stack = Stack::new().behind(api);
-        let (mut ana, mut sys) = (
-            stack.device("ana", "device-uuid-123"),
-            stack.device("sys", "server"),
-        );
-        let id = example(&stack).await;
-        stack.settle().await;
-        ana.pull().await;
-        sys.pull().await;
-        assert_listed(&stack, &id).await;
+async fn documented_conflict_runs_through_its_lifecycle(#[case] api: ApiKind) {
+    let stack = Stack::new().behind(api);
+    let (mut ana, mut sys) = (
+        stack.device("ana", "device-uuid-123"),
+        stack.device("sys", "server"),
+    );
+    let id = example(&stack).await;
+    stack.settle().await;
+    ana.pull().await;
+    sys.pull().await;
+    assert_listed(&stack, &id).await;
 
-        // The request of the document resolves the conflict and makes the next version.
-        let body = json!({"resolution": "accept_client"});
-        let response = stack
-            .post(&format!("conflicts/{id}/resolve"), &admin(&stack), &body)
-            .await
-            .ok();
-        assert_eq!(response["server_version"], 8);
+    // The request of the document resolves the conflict and makes the next version.
+    let body = json!({"resolution": "accept_client"});
+    let response = stack
+        .post(&format!("conflicts/{id}/resolve"), &admin(&stack), &body)
+        .await
+        .ok();
+    assert_eq!(response["server_version"], 8);
 
-        stack.settle().await;
-        for device in [&mut ana, &mut sys] {
-            assert_delivered(device, &id).await;
-        }
-
-        // The outcome and the audit entry are stored.
-        assert_eq!(
-            shown(&stack, &id).await["outcome"]["resolution"],
-            "accept_client"
-        );
-        let entries = audited(&stack).await;
-        assert_eq!((entries.len(), &entries[0]["conflict_id"]), (1, &json!(id)));
+    stack.settle().await;
+    for device in [&mut ana, &mut sys] {
+        assert_delivered(device, &id).await;
     }
+
+    // The outcome and the audit entry are stored.
+    assert_eq!(
+        shown(&stack, &id).await["outcome"]["resolution"],
+        "accept_client"
+    );
+    let entries = audited(&stack).await;
+    assert_eq!((entries.len(), &entries[0]["conflict_id"]), (1, &json!(id)));
 }
 
 #[tokio::test]

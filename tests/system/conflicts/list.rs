@@ -2,9 +2,9 @@
 
 use chrono::Duration;
 use serde_json::{Value, json};
-use tidemark_tests::Stack;
+use tidemark_tests::{Stack, scenario::pages};
 
-use super::{admin, conflicted, conflicted_by, item, rejected, resolve};
+use super::{admin, conflicted, conflicted_by, meter, rejected, resolve};
 
 async fn listed(stack: &Stack, query: &str) -> Value {
     stack
@@ -107,19 +107,14 @@ async fn cursor_pages_have_no_gaps_or_repeats() {
     }
 
     for limit in 1..=8 {
-        let (mut seen, mut pages, mut query) = (Vec::new(), 0, format!("?limit={limit}"));
-        loop {
-            let page = listed(&stack, &query).await;
-            seen.extend(ids(&page).into_iter().map(str::to_owned));
-            pages += 1;
-            let Some(cursor) = page["next_cursor"].as_str() else {
-                break;
-            };
-            query = format!("?limit={limit}&cursor={cursor}");
+        let pages = pages(&stack, &format!("conflicts?limit={limit}")).await;
+        let mut seen = Vec::new();
+        for page in &pages {
+            seen.extend(ids(&page.ok()).into_iter().map(str::to_owned));
         }
         seen.sort();
         assert_eq!(
-            (seen, pages),
+            (seen, pages.len()),
             (all.clone(), 7_usize.div_ceil(limit)),
             "pages of {limit}"
         );
@@ -227,26 +222,10 @@ async fn corrupt_conflict_hides_no_other() {
     );
 
     assert_eq!(ids(&listed(&stack, "").await), ["m-1", "m-3"]);
-    let page = listed(&stack, "?limit=1").await;
-    let page = listed(
-        &stack,
-        &format!(
-            "?limit=1&cursor={}",
-            page["next_cursor"].as_str().expect("a cursor")
-        ),
-    )
-    .await;
-    assert_eq!(ids(&page), [""; 0]);
-    let page = listed(
-        &stack,
-        &format!(
-            "?limit=1&cursor={}",
-            page["next_cursor"].as_str().expect("a cursor")
-        ),
-    )
-    .await;
+    let pages = pages(&stack, "conflicts?limit=1").await;
+    assert_eq!(ids(&pages[1].ok()), [""; 0]);
     assert_eq!(
-        ids(&page),
+        ids(&pages[2].ok()),
         ["m-3"],
         "the list continues after the corrupt conflict"
     );
@@ -287,7 +266,7 @@ async fn list_omits_large_payloads_not_conflicts() {
     // Payloads that are stored apart from the conflict's row are not loaded for a list.
     let office = stack.device("office", "pc");
     office
-        .push_one(item(
+        .push_one(meter(
             "create",
             "huge",
             0,
@@ -295,11 +274,11 @@ async fn list_omits_large_payloads_not_conflicts() {
         ))
         .await;
     office
-        .push_one(item("update", "huge", 1, json!({"reading": 1})))
+        .push_one(meter("update", "huge", 1, json!({"reading": 1})))
         .await;
     rejected(
         &stack,
-        item("update", "huge", 1, json!({"text": "y".repeat(200 * 1024)})),
+        meter("update", "huge", 1, json!({"text": "y".repeat(200 * 1024)})),
     )
     .await;
 

@@ -2,11 +2,12 @@
 
 mod failures;
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark::{template::Template, topic::PublishedMessage};
 use tidemark_tests::Stack;
 
-use super::{admin, conflicted, item, rejected, resolve, shown};
+use super::{admin, conflicted, meter, rejected, resolve, shown};
 
 /// Creates and resolves a conflict about each of these meters. Returns their ids and the stream
 /// records of `conflicts`, before any notification is published.
@@ -121,28 +122,28 @@ async fn resolution_is_published_once_per_entry_point() {
     }
 }
 
+#[rstest]
+#[case::client_wins("client_wins")]
+#[case::server_wins("server_wins")]
 #[tokio::test]
-async fn policy_resolutions_are_not_published() {
-    for policy in ["client_wins", "server_wins"] {
-        let catalog = format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\npolicy = '{policy}'");
-        let stack = Stack::configured(&[("CATALOG", &catalog)]);
-        let office = stack.device("office", "pc");
-        office
-            .push_one(item("create", "m-1", 0, json!({"reading": 44})))
-            .await;
-        office
-            .push_one(item("update", "m-1", 1, json!({"reading": 50})))
-            .await;
+async fn policy_resolutions_are_not_published(#[case] policy: &str) {
+    let catalog = format!("[meter]\nchannel = 'tenant'\nid_prefix = 'm'\npolicy = '{policy}'");
+    let stack = Stack::configured(&[("CATALOG", &catalog)]);
+    let office = stack.device("office", "pc");
+    office
+        .push_one(meter("create", "m-1", 0, json!({"reading": 44})))
+        .await;
+    office
+        .push_one(meter("update", "m-1", 1, json!({"reading": 50})))
+        .await;
 
-        let mut late = item("update", "m-1", 1, json!({"reading": 42}));
-        late["client_version"] = 2.into();
-        let result = stack.device("ana", "phone").push_one(late).await;
-        let id = result["conflict_id"].as_str().expect("a conflict");
-        assert_eq!(shown(&stack, id).await["status"], "resolved");
+    let late = meter("update", "m-1", 1, json!({"reading": 42})).version(2);
+    let result = stack.device("ana", "phone").push_one(late).await;
+    let id = result["conflict_id"].as_str().expect("a conflict");
+    assert_eq!(shown(&stack, id).await["status"], "resolved");
 
-        stack.settle().await;
-        assert_eq!(stack.topic.published(), [], "{policy}");
-    }
+    stack.settle().await;
+    assert_eq!(stack.topic.published(), [], "{policy}");
 }
 
 #[tokio::test]
@@ -150,10 +151,10 @@ async fn resolution_without_a_resource_is_published() {
     let stack = Stack::new();
     stack
         .device("office", "pc")
-        .push_one(item("create", "m-1", 0, json!({"code": "A"})))
+        .push_one(meter("create", "m-1", 0, json!({"code": "A"})))
         .await;
 
-    let id = rejected(&stack, item("create", "m-2", 0, json!({"code": "A"}))).await;
+    let id = rejected(&stack, meter("create", "m-2", 0, json!({"code": "A"}))).await;
     resolve(&stack, &id, &json!({"resolution": "accept_server"}))
         .await
         .ok();
@@ -174,8 +175,7 @@ async fn joined_edits_and_parts_are_not_published() {
     let stack = Stack::new();
     let large = json!({"text": "x".repeat(200_000)});
     let id = super::conflicted_by(&stack, "m-1", large.clone()).await;
-    let mut joining = item("update", "m-1", 1, large);
-    joining["client_version"] = 2.into();
+    let joining = meter("update", "m-1", 1, large).version(2);
     assert_eq!(
         stack.device("ana", "phone").push_one(joining).await["conflict_id"],
         id.as_str()
@@ -253,14 +253,14 @@ async fn arbitrary_characters_in_names_are_published() {
     let (user, device) = ("an\u{1}a \"&=\\é", "ph\u{ffff}one");
     let office = stack.device("office", "pc");
     office
-        .push_one(item("create", "m-1", 0, json!({"reading": 44})))
+        .push_one(meter("create", "m-1", 0, json!({"reading": 44})))
         .await;
     office
-        .push_one(item("update", "m-1", 1, json!({"reading": 50})))
+        .push_one(meter("update", "m-1", 1, json!({"reading": 50})))
         .await;
     let result = stack
         .device(user, device)
-        .push_one(item("update", "m-1", 1, json!({"reading": 42})))
+        .push_one(meter("update", "m-1", 1, json!({"reading": 42})))
         .await;
 
     let id = result["conflict_id"].as_str().expect("a conflict");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tidemark_core::model::limits::{OPEN_CONFLICTS_MAX, OPEN_CONFLICTS_RECOUNT_MINUTES};
 use tidemark_tests::Stack;
 
-use super::{conflicted, item, rejected, resolve};
+use super::{conflicted, meter, rejected, resolve};
 
 /// Sets the stored number of conflicts that Ana's phone has opened, in place of many pushes.
 fn opened(stack: &Stack, count: u64) {
@@ -21,10 +21,10 @@ fn opened(stack: &Stack, count: u64) {
 async fn changed(stack: &Stack, id: &str) {
     let office = stack.device("office", "pc");
     office
-        .push_one(item("create", id, 0, json!({"reading": 1})))
+        .push_one(meter("create", id, 0, json!({"reading": 1})))
         .await;
     office
-        .push_one(item("update", id, 1, json!({"reading": 2})))
+        .push_one(meter("update", id, 1, json!({"reading": 2})))
         .await;
 }
 
@@ -68,15 +68,15 @@ async fn conflict_limit_is_a_retryable_error() {
     opened(&stack, OPEN_CONFLICTS_MAX);
     let ana = stack.device("ana", "phone");
     // The first recount finds fewer open conflicts than the limit.
-    rejected(&stack, item("update", "m-2", 1, json!({"reading": 9}))).await;
+    rejected(&stack, meter("update", "m-2", 1, json!({"reading": 9}))).await;
 
     opened(&stack, OPEN_CONFLICTS_MAX);
     changed(&stack, "m-4").await;
     let edits = json!([
-        item("update", "m-4", 1, json!({"reading": 3})),
-        item("update", "m-4", 2, json!({"reading": 4})),
-        item("update", "m-1", 1, json!({"note": "joins"})),
-        item("create", "m-3", 0, json!({"reading": 5})),
+        meter("update", "m-4", 1, json!({"reading": 3})),
+        meter("update", "m-4", 2, json!({"reading": 4})),
+        meter("update", "m-1", 1, json!({"note": "joins"})),
+        meter("create", "m-3", 0, json!({"reading": 5})),
     ]);
     assert_limited(&ana.push(edits.clone()).await, &first);
 

@@ -10,7 +10,7 @@ use tidemark_tests::{
     hooks::{Gate, Moment},
 };
 
-use super::{conflicted, item, resolve, shown, stored};
+use super::{conflicted, meter, resolve, shown, stored};
 
 /// Runs two resolutions concurrently. Their functions yield to each other at every call.
 async fn at_once(stack: &Stack, id: &str, decisions: [Value; 2]) -> (ApiResponse, ApiResponse) {
@@ -71,9 +71,9 @@ async fn concurrent_resolutions_without_resource_write_once() {
     let stack = Stack::new();
     stack
         .device("office", "pc")
-        .push_one(item("create", "m-1", 0, json!({"code": "A"})))
+        .push_one(meter("create", "m-1", 0, json!({"code": "A"})))
         .await;
-    let id = super::rejected(&stack, item("create", "m-2", 0, json!({"code": "A"}))).await;
+    let id = super::rejected(&stack, meter("create", "m-2", 0, json!({"code": "A"}))).await;
     let decision = |note: &str| json!({"resolution": "accept_server", "note": note});
     let (one, other) = at_once(&stack, &id, [decision("one"), decision("other")]).await;
     assert_eq!((one.ok(), stack.rows("audit_log").len()), (other.ok(), 1));
@@ -104,7 +104,7 @@ async fn edit_joining_meanwhile_is_resolved_too() {
     let response = overtaken(&stack, &id, &decision, async || {
         let joined = stack
             .device("ana", "phone")
-            .push_one(item("update", "m-1", 1, json!({"note": "late"})))
+            .push_one(meter("update", "m-1", 1, json!({"note": "late"})))
             .await;
         assert_eq!(joined["conflict_id"], id.as_str());
     });
@@ -130,7 +130,7 @@ async fn concurrent_write_is_not_lost() {
     let response = overtaken(&stack, &id, &decision, async || {
         let written = stack
             .device("office", "pc")
-            .push_one(item("update", "m-1", 2, json!({"place": "cellar"})))
+            .push_one(meter("update", "m-1", 2, json!({"place": "cellar"})))
             .await;
         assert_eq!(written["status"], "ok");
     });
@@ -156,7 +156,7 @@ async fn expected_version_is_checked_at_commit() {
     let response = overtaken(&stack, &id, &decision, async || {
         stack
             .device("office", "pc")
-            .push_one(item("update", "m-1", 2, json!({"place": "cellar"})))
+            .push_one(meter("update", "m-1", 2, json!({"place": "cellar"})))
             .await;
     });
 
@@ -246,15 +246,15 @@ async fn resource_created_meanwhile_is_resolved() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
     office
-        .push_one(item("create", "m-1", 0, json!({"code": "A"})))
+        .push_one(meter("create", "m-1", 0, json!({"code": "A"})))
         .await;
-    let create = item("create", "m-2", 0, json!({"code": "A"}));
+    let create = meter("create", "m-2", 0, json!({"code": "A"}));
     let id = super::rejected(&stack, create.clone()).await;
 
     let decision = json!({"resolution": "accept_server"});
     let response = overtaken(&stack, &id, &decision, async || {
         office
-            .push_one(item("update", "m-1", 1, json!({"code": "B"})))
+            .push_one(meter("update", "m-1", 1, json!({"code": "B"})))
             .await;
         assert_eq!(
             stack.device("ben", "tablet").push_one(create).await["status"],

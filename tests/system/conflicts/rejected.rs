@@ -1,9 +1,9 @@
 //! Rejected resolutions: none of them writes anything.
 
 use serde_json::{Value, json};
-use tidemark_tests::{ApiResponse, Stack};
+use tidemark_tests::{ApiResponse, Item, Stack};
 
-use super::{admin, conflicted, conflicted_by, item, resolve, shown, stored};
+use super::{admin, conflicted, conflicted_by, meter, resolve, shown, stored};
 
 /// Asserts that a resolution was rejected with this status and code, that the meter `m-1` is still
 /// at version 2 and that the conflict is open. Returns the problem.
@@ -198,7 +198,7 @@ async fn resolved_content_is_validated() {
     let fits = json!({"resolution": "accept_client"});
     stack
         .device("office", "pc")
-        .push_one(item(
+        .push_one(meter(
             "update",
             "m-1",
             2,
@@ -216,7 +216,10 @@ async fn resolved_content_is_validated() {
 async fn missing_required_field_is_named() {
     let stack = Stack::new();
     let (office, ana) = (stack.device("ana", "pc"), stack.device("ana", "phone"));
-    let submission = |action: &str, version: u64, payload: Value| json!([{"resource_type": "submission", "action": action, "client_version": version, "base_version": version, "payload": payload}]);
+    let submission = |action: &str, version: u64, payload: Value| {
+        let item = Item::new("submission", action, version).base(version);
+        json!([item.payload(payload)])
+    };
 
     office
         .push(submission(

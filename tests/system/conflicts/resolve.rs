@@ -1,48 +1,42 @@
 //! `POST /conflicts/{id}/resolve`: the effect of each resolution.
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
-use tidemark_tests::Stack;
+use tidemark_tests::{Stack, noise};
 
-use super::{admin, conflicted, conflicted_by, item, noise, rejected, resolve, shown, stored};
+use super::{admin, conflicted, conflicted_by, meter, rejected, resolve, shown, stored};
 
+#[rstest]
+#[case::rest(ApiKind::Rest)]
+#[case::http(ApiKind::Http)]
 #[tokio::test]
-async fn accept_client_patches_the_current_payload() {
-    for api in [ApiKind::Rest, ApiKind::Http] {
-        let stack = Stack::new().behind(api);
-        let id = conflicted(&stack, "m-1").await;
-        // Changes that were written after the conflict was detected are kept.
-        stack
-            .device("office", "pc")
-            .push_one(item("update", "m-1", 2, json!({"place": "cellar"})))
-            .await;
+async fn accept_client_patches_the_current_payload(#[case] api: ApiKind) {
+    let stack = Stack::new().behind(api);
+    let id = conflicted(&stack, "m-1").await;
+    // Changes that were written after the conflict was detected are kept.
+    stack
+        .device("office", "pc")
+        .push_one(meter("update", "m-1", 2, json!({"place": "cellar"})))
+        .await;
 
-        let response = resolve(
-            &stack,
-            &id,
-            &json!({"resolution": "accept_client", "note": "Ana was there"}),
+    let response = resolve(
+        &stack,
+        &id,
+        &json!({"resolution": "accept_client", "note": "Ana was there"}),
+    )
+    .await
+    .ok();
+
+    insta::assert_json_snapshot!("accept_client_response", response);
+    assert_eq!(
+        stored(&stack, "m-1"),
+        (
+            4,
+            false,
+            r#"{"code":"m-1","reading":42,"place":"cellar"}"#.into()
         )
-        .await
-        .ok();
-
-        assert_eq!(
-            response,
-            json!({
-                "id": id, "status": "resolved", "resolution": "accept_client", "resolved_by": "root",
-                "resolved_at": "2026-09-21T14:13:20.000Z", "note": "Ana was there", "resource_type": "meter",
-                "resource_id": "m-1", "channel": "tenant", "server_version": 4,
-                "server_payload": {"code": "m-1", "reading": 42, "place": "cellar"},
-            })
-        );
-        assert_eq!(
-            stored(&stack, "m-1"),
-            (
-                4,
-                false,
-                r#"{"code":"m-1","reading":42,"place":"cellar"}"#.into()
-            )
-        );
-    }
+    );
 }
 
 #[tokio::test]
@@ -51,8 +45,8 @@ async fn accept_client_applies_joined_edits_together() {
     let id = conflicted(&stack, "m-1").await;
     let ana = stack.device("ana", "phone");
     let joining = json!([
-        item("update", "m-1", 1, json!({"reading": 43, "note": "x"})),
-        item("update", "m-1", 1, json!({"note": null}))
+        meter("update", "m-1", 1, json!({"reading": 43, "note": "x"})),
+        meter("update", "m-1", 1, json!({"note": null}))
     ]);
     assert!(
         ana.push(joining)
@@ -107,7 +101,7 @@ async fn accepted_create_replaces_the_existing_resource() {
     let stack = Stack::new();
     stack
         .device("office", "pc")
-        .push_one(item(
+        .push_one(meter(
             "create",
             "m-1",
             0,
@@ -115,7 +109,7 @@ async fn accepted_create_replaces_the_existing_resource() {
         ))
         .await;
 
-    let id = rejected(&stack, item("create", "m-1", 0, json!({"code": "B"}))).await;
+    let id = rejected(&stack, meter("create", "m-1", 0, json!({"code": "B"}))).await;
     assert_eq!(shown(&stack, &id).await["code"], "id_taken");
     resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
@@ -127,15 +121,15 @@ async fn accepted_create_replaces_the_existing_resource() {
 async fn conflicts_with_largest_payloads_are_resolved() {
     let stack = Stack::new();
     let office = stack.device("office", "pc");
-    let (before, after) = (noise(350 * 1024 - 40), noise(350 * 1024 - 41));
+    let (before, after) = (noise(350 * 1024 - 40, 1), noise(350 * 1024 - 41, 2));
     office
-        .push_one(item("create", "m-1", 0, json!({"text": before})))
+        .push_one(meter("create", "m-1", 0, json!({"text": before})))
         .await;
     office
-        .push_one(item("update", "m-1", 1, json!({"n": 1})))
+        .push_one(meter("update", "m-1", 1, json!({"n": 1})))
         .await;
-    let id = rejected(&stack, item("update", "m-1", 1, json!({"text": after}))).await;
-    rejected(&stack, item("update", "m-1", 1, json!({"n": 2}))).await;
+    let id = rejected(&stack, meter("update", "m-1", 1, json!({"text": after}))).await;
+    rejected(&stack, meter("update", "m-1", 1, json!({"n": 2}))).await;
 
     let response = resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
@@ -159,7 +153,7 @@ async fn resolution_takes_and_frees_unique_values() {
     let office = stack.device("office", "pc");
     let id = conflicted_by(&stack, "m-1", json!({"code": "B"})).await;
     office
-        .push_one(item("create", "m-2", 0, json!({"code": "B"})))
+        .push_one(meter("create", "m-2", 0, json!({"code": "B"})))
         .await;
     let rejected = resolve(&stack, &id, &json!({"resolution": "accept_client"})).await;
     let body = rejected.json();
@@ -178,13 +172,13 @@ async fn resolution_takes_and_frees_unique_values() {
     );
 
     office
-        .push_one(item("update", "m-2", 1, json!({"code": "C"})))
+        .push_one(meter("update", "m-2", 1, json!({"code": "C"})))
         .await;
     resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
         .ok();
     let taken = office
-        .push_one(item("create", "m-3", 0, json!({"code": "B"})))
+        .push_one(meter("create", "m-3", 0, json!({"code": "B"})))
         .await;
     assert_eq!(
         (&taken["code"], &taken["holder_id"]),
@@ -192,7 +186,7 @@ async fn resolution_takes_and_frees_unique_values() {
     );
     assert_eq!(
         office
-            .push_one(item("create", "m-4", 0, json!({"code": "m-1"})))
+            .push_one(meter("create", "m-4", 0, json!({"code": "m-1"})))
             .await["status"],
         "ok",
         "its old value is free"

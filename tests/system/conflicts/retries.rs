@@ -4,7 +4,7 @@
 use serde_json::json;
 use tidemark_tests::Stack;
 
-use super::{conflicted, item, resolve, shown, stored};
+use super::{conflicted, meter, resolve, shown, stored};
 
 #[tokio::test]
 async fn repeated_resolution_is_idempotent() {
@@ -36,7 +36,7 @@ async fn repeated_resolution_is_idempotent() {
     // After the resource has changed, the replayed response omits the payload.
     stack
         .device("office", "pc")
-        .push_one(item("update", "m-1", 3, json!({"reading": 47})))
+        .push_one(meter("update", "m-1", 3, json!({"reading": 47})))
         .await;
     let later = resolve(&stack, &id, &first).await.ok();
     assert_eq!(
@@ -91,13 +91,13 @@ async fn other_resolution_gets_already_resolved() {
 async fn retried_edit_of_accepted_conflict_is_ok() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;
-    let sent = item("update", "m-1", 1, json!({"reading": 42}));
+    let sent = meter("update", "m-1", 1, json!({"reading": 42}));
     resolve(&stack, &id, &json!({"resolution": "accept_client"}))
         .await
         .ok();
     stack
         .device("office", "pc")
-        .push_one(item("update", "m-1", 3, json!({"reading": 51})))
+        .push_one(meter("update", "m-1", 3, json!({"reading": 51})))
         .await;
 
     let again = stack.device("ana", "phone").push_one(sent).await;
@@ -122,7 +122,7 @@ async fn resolved_conflict_is_never_reopened() {
 
     let ana = stack.device("ana", "phone");
     let again = ana
-        .push_one(item("update", "m-1", 1, json!({"reading": 42})))
+        .push_one(meter("update", "m-1", 1, json!({"reading": 42})))
         .await;
     assert_eq!(
         [
@@ -135,7 +135,7 @@ async fn resolved_conflict_is_never_reopened() {
     );
 
     let other = ana
-        .push_one(item("update", "m-1", 2, json!({"reading": 43})))
+        .push_one(meter("update", "m-1", 2, json!({"reading": 43})))
         .await;
     assert_eq!(other["status"], "conflict");
     assert_ne!(
@@ -151,22 +151,22 @@ async fn edit_applied_meanwhile_is_not_applied_twice() {
     let stack = Stack::new();
     let (ana, office) = (stack.device("ana", "phone"), stack.device("office", "pc"));
     office
-        .push_one(item("create", "m-1", 0, json!({"reading": 1})))
+        .push_one(meter("create", "m-1", 0, json!({"reading": 1})))
         .await;
     office
-        .push_one(item("update", "m-1", 1, json!({"reading": 2})))
+        .push_one(meter("update", "m-1", 1, json!({"reading": 2})))
         .await;
 
     // The second edit is in the conflict only because of the first. Alone it can be applied.
     let (first, second) = (
-        item("update", "m-1", 1, json!({"reading": 3})),
-        item("update", "m-1", 2, json!({"note": "ana's"})),
+        meter("update", "m-1", 1, json!({"reading": 3})),
+        meter("update", "m-1", 2, json!({"note": "ana's"})),
     );
     let results = ana.push(json!([first, second])).await;
     assert_eq!(results[1]["conflict_id"], results[0]["conflict_id"]);
     assert_eq!(ana.push_one(second).await["server_version"], 3);
     office
-        .push_one(item("update", "m-1", 3, json!({"note": "the office's"})))
+        .push_one(meter("update", "m-1", 3, json!({"note": "the office's"})))
         .await;
 
     let id = results[0]["conflict_id"].as_str().expect("an id");

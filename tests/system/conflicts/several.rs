@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use tidemark_core::model::limits::RESOLVED_CONFLICTS_MAX;
-use tidemark_tests::Stack;
+use tidemark_tests::{Item, Stack};
 
-use super::{conflicted, item, rejected, resolve, shown};
+use super::{conflicted, meter, rejected, resolve, shown};
 
 /// Updates the meter as the office and pushes a conflicting edit from Ana's phone that is based on
 /// `base`. Returns the conflict's id.
@@ -18,14 +18,14 @@ async fn conflict_again(stack: &Stack, base: u64, number: u64) -> String {
 
     assert_eq!(
         office
-            .push_one(item("update", "m-1", version, json!({"by": number})))
+            .push_one(meter("update", "m-1", version, json!({"by": number})))
             .await["status"],
         "ok"
     );
 
     rejected(
         stack,
-        item("update", "m-1", base, json!({"reading": 1000 + number})),
+        meter("update", "m-1", base, json!({"reading": 1000 + number})),
     )
     .await
 }
@@ -58,7 +58,7 @@ async fn each_conflict_is_found_by_its_edit() {
     for number in 0..8 {
         let result = stack
             .device("ana", "phone")
-            .push_one(item(
+            .push_one(meter(
                 "update",
                 "m-1",
                 3 + 2 * number,
@@ -80,7 +80,7 @@ async fn edits_joined_to_earlier_conflict_are_found() {
     let stack = Stack::new();
     let first = conflicted(&stack, "m-1").await;
     assert_eq!(
-        rejected(&stack, item("update", "m-1", 1, json!({"note": "joined"}))).await,
+        rejected(&stack, meter("update", "m-1", 1, json!({"note": "joined"}))).await,
         first
     );
     resolve(&stack, &first, &json!({"resolution": "accept_server"}))
@@ -102,7 +102,7 @@ async fn edits_joined_to_earlier_conflict_are_found() {
 
     let result = stack
         .device("ana", "phone")
-        .push_one(item("update", "m-1", 1, json!({"note": "joined"})))
+        .push_one(meter("update", "m-1", 1, json!({"note": "joined"})))
         .await;
     assert_eq!(
         (&result["conflict_id"], &result["resolution"]),
@@ -124,7 +124,7 @@ async fn two_open_conflicts_resolve_independently() {
     assert_eq!(
         rejected(
             &stack,
-            item("update", "m-1", 2, json!({"note": "joins the second"}))
+            meter("update", "m-1", 2, json!({"note": "joins the second"}))
         )
         .await,
         second
@@ -171,8 +171,8 @@ async fn large_joined_edits_are_kept_whole() {
     let stack = Stack::new();
     let first = conflicted(&stack, "m-1").await;
     let text = |number: usize| format!("{number}-{}", "y".repeat(number * 400));
-    let edits: Vec<Value> = (0..40)
-        .map(|number| item("update", "m-1", 1, json!({"text": text(number)})))
+    let edits: Vec<Item> = (0..40)
+        .map(|number| meter("update", "m-1", 1, json!({"text": text(number)})))
         .collect();
 
     let results = stack.device("ana", "phone").push(json!(edits)).await;

@@ -1,13 +1,12 @@
 //! Conflicts about a rejected create: the resource does not exist until a resolution creates it.
 
 use serde_json::{Value, json};
-use tidemark_tests::{ApiResponse, Device, Stack};
+use tidemark_tests::{ApiResponse, Device, Item, Stack};
 
-use super::{audited, item, rejected, resolve, shown, stored};
+use super::{audited, meter, rejected, resolve, shown, stored};
 
-fn create(code: &str) -> Value {
-    json!({"client_temp_id": "t-1", "resource_type": "meter", "action": "create", "client_version": 0,
-        "payload": {"code": code, "reading": 1.0}})
+fn create(code: &str) -> Item {
+    Item::create_as("meter", "t-1", json!({"code": code, "reading": 1.0}))
 }
 
 /// Lets the meter `m-1` hold the code A and pushes a create with that code from Ana's phone.
@@ -15,7 +14,7 @@ fn create(code: &str) -> Value {
 async fn violated(stack: &Stack) -> (String, String) {
     stack
         .device("office", "pc")
-        .push_one(item("create", "m-1", 0, json!({"code": "A"})))
+        .push_one(meter("create", "m-1", 0, json!({"code": "A"})))
         .await;
     let id = rejected(stack, create("A")).await;
 
@@ -101,7 +100,7 @@ async fn accepted_create_needs_a_free_value() {
     phone.pull().await;
     stack
         .device("office", "pc")
-        .push_one(item("update", "m-1", 1, json!({"code": "B"})))
+        .push_one(meter("update", "m-1", 1, json!({"code": "B"})))
         .await;
     let response = accept(&stack, &id).await.ok();
     assert_created(&stack, &made, &response).await;
@@ -113,7 +112,7 @@ async fn accepted_create_needs_a_free_value() {
     }
 
     // The device continues under the id of the response.
-    let edit = item("update", &made, 1, json!({"reading": 2}));
+    let edit = meter("update", &made, 1, json!({"reading": 2}));
     assert_eq!(
         stack.device("ana", "phone").push_one(edit).await["status"],
         "ok"
@@ -125,8 +124,10 @@ async fn create_and_joined_edits_become_version_one() {
     let stack = Stack::new();
     let (id, made) = violated(&stack).await;
 
-    let edit = json!({"client_temp_id": "t-1", "resource_type": "meter", "action": "update", "client_version": 1, "base_version": 0,
-        "payload": {"code": "C", "note": "late"}});
+    let edit = Item::new("meter", "update", 1)
+        .base(0)
+        .temp_id("t-1")
+        .payload(json!({"code": "C", "note": "late"}));
     assert_eq!(
         stack.device("ana", "phone").push_one(edit).await["conflict_id"],
         id.as_str()
@@ -212,11 +213,11 @@ async fn queued_edit_conflicts_with_merged_create() {
     let stack = Stack::configured(&[("CATALOG", catalog)]);
     stack
         .device("office", "pc")
-        .push_one(item("create", "m-1", 0, json!({"code": "A"})))
+        .push_one(meter("create", "m-1", 0, json!({"code": "A"})))
         .await;
     let id = rejected(
         &stack,
-        item("create", "m-2", 0, json!({"code": "A", "reading": 1})),
+        meter("create", "m-2", 0, json!({"code": "A", "reading": 1})),
     )
     .await;
 
@@ -229,8 +230,7 @@ async fn queued_edit_conflicts_with_merged_create() {
     .ok();
 
     // It was queued after the create, before the device received the resolution.
-    let mut queued = item("update", "m-2", 0, json!({"reading": 2}));
-    queued["client_version"] = 1.into();
+    let queued = meter("update", "m-2", 0, json!({"reading": 2})).version(1);
     let result = stack.device("ana", "phone").push_one(queued).await;
     assert_eq!(
         (&result["status"], &result["server_payload"]["reading"]),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tidemark::engine::http::Hook;
 use tidemark_core::model::{channel::Channel, token::Token};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack, scenario::member_of_north};
 
 use super::{CrashScenario, dies_everywhere, dies_twice};
 
@@ -21,8 +21,7 @@ async fn pulled(stack: &Stack, device: &mut Device<'_>, name: &str, channels: &[
         "server",
     );
     for channel in channels {
-        let task = json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": channel,
-            "payload": {"id": name, "title": name}});
+        let task = Item::create("task", name, json!({"title": name})).channel(channel);
         assert_eq!(writer.push_one(task).await["status"], "ok");
     }
     stack.settle().await;
@@ -46,7 +45,7 @@ impl CrashScenario for Ack {
     type Facts = String;
 
     async fn prepare(&self, stack: &Stack) -> String {
-        let mut ana = Device::new(stack, stack.token("acme", "ana", &[], &["north"]), "phone");
+        let mut ana = member_of_north(stack, "ana");
         let first = pulled(stack, &mut ana, "a", &["tenant"]).await;
         let second = pulled(stack, &mut ana, "b", &["group/north"]).await;
         let third = pulled(stack, &mut ana, "c", &["tenant"]).await;

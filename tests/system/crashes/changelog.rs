@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::{Hook, NoHook};
-use tidemark_tests::{Device, Stack, stack::stream_event};
+use tidemark_tests::{Device, Item, Stack, stack::stream_event};
 
 use super::{CrashScenario, dies_everywhere, dies_twice, numbered};
 
@@ -77,8 +77,9 @@ impl CrashScenario for Sequencing {
 
 fn task(channel: &str, id: &str, version: u64) -> Value {
     let action = if version == 0 { "create" } else { "update" };
-    json!({"resource_type": "task", "action": action, "channel": channel, "client_version": version, "base_version": version,
-        "payload": {"id": id, "title": version}})
+    let task = Item::new("task", action, version).base(version);
+    let task = task.channel(channel).payload(json!({"title": version}));
+    task.id(id).into()
 }
 
 /// Returns two versions of two resources in one channel.
@@ -99,8 +100,8 @@ fn channels() -> Vec<Value> {
 /// Returns creates in one channel that do not fit into one segment.
 fn large() -> Vec<Value> {
     let large = |letter: char| {
-        let payload = json!({"id": letter, "text": letter.to_string().repeat(250_000)});
-        json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": payload})
+        let id = letter.to_string();
+        Item::create("meter", &id, json!({"text": id.repeat(250_000)})).into()
     };
     ('a'..='i').map(large).collect()
 }

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::Hook;
-use tidemark_tests::{Stack, stack::stream_event};
+use tidemark_tests::{
+    Stack,
+    scenario::{self, meter},
+    stack::stream_event,
+};
 
 use super::{CrashScenario, dies_everywhere, numbered};
 
@@ -15,26 +19,18 @@ impl CrashScenario for Publishing {
     type Facts = Vec<Value>;
 
     async fn prepare(&self, stack: &Stack) -> Vec<Value> {
-        let meter = |id: &str, action: &str, version: u64, by: &str| {
-            json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version,
-                "payload": {"id": id, "by": by}})
-        };
-
         let (office, ana) = (stack.device("office", "pc"), stack.device("ana", "phone"));
-        let admin = stack.token("acme", "root", &["admin"], &[]);
         for id in ["m-1", "m-2"] {
             office
                 .push(json!([
-                    meter(id, "create", 0, "office"),
-                    meter(id, "update", 1, "office again")
+                    meter("create", id, 0, json!({"by": "office"})),
+                    meter("update", id, 1, json!({"by": "office again"}))
                 ]))
                 .await;
-            let conflict = ana.push_one(meter(id, "update", 1, "ana")).await["conflict_id"].clone();
-            let path = format!("conflicts/{}/resolve", conflict.as_str().expect("an id"));
-            stack
-                .post(&path, &admin, &json!({"resolution": "accept_client"}))
-                .await
-                .ok();
+            let stale = meter("update", id, 1, json!({"by": "ana"}));
+            let conflict = ana.push_one(stale).await["conflict_id"].clone();
+            let decision = json!({"resolution": "accept_client"});
+            scenario::resolve(stack, &conflict, &decision).await.ok();
         }
 
         let mut records = numbered(stack.stream_records_of("conflicts"));

@@ -11,7 +11,10 @@ use tidemark::{
     },
 };
 use tidemark_core::model::token::Token;
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{
+    Item, Stack, noise,
+    scenario::{member_of_north, meter},
+};
 
 use super::{CrashScenario, dies_everywhere, dies_twice};
 
@@ -26,12 +29,6 @@ struct Push {
     items: fn() -> Value,
     /// Expected statuses of the items, which guard against a scenario without effect.
     statuses: &'static [&'static str],
-}
-
-impl Push {
-    fn device<'a>(stack: &'a Stack, user: &str) -> Device<'a> {
-        Device::new(stack, stack.token("acme", user, &[], &["north"]), "phone")
-    }
 }
 
 impl CrashScenario for Push {
@@ -52,7 +49,7 @@ impl CrashScenario for Push {
             .into_iter()
             .filter(|(_, items)| *items != json!([]))
         {
-            let results = Self::device(stack, user).push(items).await;
+            let results = member_of_north(stack, user).push(items).await;
             assert!(
                 results.iter().all(|result| result["status"] == "ok"),
                 "{results:?}"
@@ -62,7 +59,7 @@ impl CrashScenario for Push {
     }
 
     async fn act(&self, stack: &Stack, _: Arc<dyn Hook>, (): &()) -> Value {
-        let device = Self::device(stack, "ana");
+        let device = member_of_north(stack, "ana");
         let response = match self.batch_id {
             Some(batch_id) => device.push_batch(batch_id, &(self.items)()).await,
             None => device.send(&(self.items)()).await,
@@ -156,22 +153,15 @@ fn photo() -> String {
     )
 }
 
-fn meter(action: &str, id: &str, base: u64, fields: &Value) -> Value {
-    let mut payload = fields.clone();
-    payload["id"] = id.into();
-    json!({"resource_type": "meter", "action": action, "client_version": base, "base_version": base, "payload": payload})
+fn submission(temp_id: &str, media: Value) -> Item {
+    let payload = json!({"form_id": "f", "data": {"a": 1.0}, "media": media});
+    Item::create_as("submission", temp_id, payload)
 }
 
-fn submission(temp_id: &str, media: &Value) -> Value {
-    json!({"client_temp_id": temp_id, "resource_type": "submission", "action": "create", "client_version": 0,
-        "payload": {"form_id": "f", "data": {"a": 1.0}, "media": media}})
-}
-
-fn task(action: &str, id: &str, base: u64, fields: &Value) -> Value {
-    let mut task = meter(action, id, base, fields);
-    task["resource_type"] = "task".into();
-    task["channel"] = "group/north".into();
-    task
+fn task(action: &str, id: &str, base: u64, fields: Value) -> Item {
+    meter(action, id, base, fields)
+        .with("resource_type", "task")
+        .channel("group/north")
 }
 
 /// Returns the edits that precede [`everything`]: they prepare resources to update, to delete and
@@ -179,48 +169,47 @@ fn task(action: &str, id: &str, base: u64, fields: &Value) -> Value {
 fn prepared() -> [Value; 2] {
     [
         json!([
-            meter("update", "stale", 1, &json!({"by": "office"})),
-            meter("create", "holder", 0, &json!({"code": "H"})),
-            task("update", "task", 1, &json!({"title": "by the office"}))
+            meter("update", "stale", 1, json!({"by": "office"})),
+            meter("create", "holder", 0, json!({"code": "H"})),
+            task("update", "task", 1, json!({"title": "by the office"}))
         ]),
         json!([
-            meter("create", "mine", 0, &json!({"by": "ana"})),
-            meter("create", "gone", 0, &json!({"code": "G"})),
-            meter("create", "stale", 0, &json!({"by": "ana"})),
-            meter("create", "code", 0, &json!({"code": "C"})),
-            task("create", "task", 0, &json!({"title": "t", "note": "n"}))
+            meter("create", "mine", 0, json!({"by": "ana"})),
+            meter("create", "gone", 0, json!({"code": "G"})),
+            meter("create", "stale", 0, json!({"by": "ana"})),
+            meter("create", "code", 0, json!({"code": "C"})),
+            task("create", "task", 0, json!({"title": "t", "note": "n"}))
         ]),
     ]
 }
 
 /// Returns a batch with each kind of edit that a push can apply or reject.
 fn everything() -> Value {
-    let mut named = meter("create", "new", 0, &json!({"code": "N"}));
-    named["client_temp_id"] = "t-meter".into();
-
     json!([
-        submission("t-1", &json!([])),
-        {"client_temp_id": "t-1", "resource_type": "submission", "action": "update", "client_version": 1, "base_version": 0,
-         "payload": {"data": {"b": 2}}},
-        meter("update", "mine", 1, &json!({"by": "second"})),
-        meter("update", "mine", 2, &json!({"by": "third"})),
-        meter("delete", "gone", 1, &json!({})),
+        submission("t-1", json!([])),
+        Item::new("submission", "update", 1)
+            .base(0)
+            .temp_id("t-1")
+            .payload(json!({"data": {"b": 2}})),
+        meter("update", "mine", 1, json!({"by": "second"})),
+        meter("update", "mine", 2, json!({"by": "third"})),
+        meter("delete", "gone", 1, json!({})),
         // Two conflicting edits of one resource.
-        meter("update", "stale", 1, &json!({"by": "mine"})),
-        meter("update", "stale", 2, &json!({"by": "mine again"})),
+        meter("update", "stale", 1, json!({"by": "mine"})),
+        meter("update", "stale", 2, json!({"by": "mine again"})),
         // Unique values: one is freed and taken in the same batch, and one is held by another
         // resource.
-        meter("update", "code", 1, &json!({"code": "D"})),
-        meter("create", "heir", 0, &json!({"code": "C"})),
-        meter("create", "violates", 0, &json!({"code": "H"})),
+        meter("update", "code", 1, json!({"code": "D"})),
+        meter("create", "heir", 0, json!({"code": "C"})),
+        meter("create", "violates", 0, json!({"code": "H"})),
         // A reference within the batch, and a change that merges with another device's.
-        named,
-        task("create", "refers", 0, &json!({"meter_id": "t-meter"})),
-        task("update", "task", 1, &json!({"note": "by ana"})),
-        submission("t-2", &json!([photo()])),
+        meter("create", "new", 0, json!({"code": "N"})).temp_id("t-meter"),
+        task("create", "refers", 0, json!({"meter_id": "t-meter"})),
+        task("update", "task", 1, json!({"note": "by ana"})),
+        submission("t-2", json!([photo()])),
         // Items that fail with an error.
-        meter("update", "missing", 1, &json!({"by": "x"})),
-        {"resource_type": "task", "action": "create", "channel": "group/south", "client_version": 0, "payload": {"id": "south"}},
+        meter("update", "missing", 1, json!({"by": "x"})),
+        Item::create("task", "south", json!({})).channel("group/south"),
     ])
 }
 
@@ -248,10 +237,10 @@ async fn push_of_everything_survives_crashes() {
 /// Returns a batch of two items that are applied and two that conflict.
 fn some() -> Value {
     json!([
-        meter("create", "one", 0, &json!({"code": "1"})),
-        meter("update", "mine", 1, &json!({"by": "second"})),
-        meter("update", "stale", 1, &json!({"by": "mine"})),
-        meter("create", "violates", 0, &json!({"code": "H"}))
+        meter("create", "one", 0, json!({"code": "1"})),
+        meter("update", "mine", 1, json!({"by": "second"})),
+        meter("update", "stale", 1, json!({"by": "mine"})),
+        meter("create", "violates", 0, json!({"code": "H"}))
     ])
 }
 
@@ -284,7 +273,7 @@ async fn push_survives_two_crashes() {
 #[tokio::test(start_paused = true)]
 async fn push_with_upload_survives_crashes() {
     fn items() -> Value {
-        json!([submission("t-1", &json!([photo()]))])
+        json!([submission("t-1", json!([photo()]))])
     }
     let push = Push {
         catalog: None,
@@ -300,19 +289,14 @@ async fn push_with_upload_survives_crashes() {
 async fn policy_resolution_survives_crashes() {
     fn before() -> [Value; 2] {
         [
-            json!([meter(
-                "update",
-                "m",
-                1,
-                &json!({"reading": 50, "code": "B"})
-            )]),
-            json!([meter("create", "m", 0, &json!({"code": "A"}))]),
+            json!([meter("update", "m", 1, json!({"reading": 50, "code": "B"}))]),
+            json!([meter("create", "m", 0, json!({"code": "A"}))]),
         ]
     }
     fn items() -> Value {
         json!([
-            meter("update", "m", 1, &json!({"reading": 42, "code": "C"})),
-            meter("create", "n", 0, &json!({"code": "D"}))
+            meter("update", "m", 1, json!({"reading": 42, "code": "C"})),
+            meter("create", "n", 0, json!({"code": "D"}))
         ])
     }
 
@@ -341,14 +325,14 @@ async fn policy_resolution_survives_crashes() {
 async fn conflict_of_several_rows_survives_crashes() {
     fn before() -> [Value; 2] {
         [
-            json!([meter("update", "m", 1, &json!({"text": noise(1, 110_000)}))]),
-            json!([meter("create", "m", 0, &json!({"text": "short"}))]),
+            json!([meter("update", "m", 1, json!({"text": noise(110_000, 1)}))]),
+            json!([meter("create", "m", 0, json!({"text": "short"}))]),
         ]
     }
     fn items() -> Value {
         json!([
-            meter("update", "m", 1, &json!({"text": noise(2, 110_000)})),
-            meter("update", "m", 2, &json!({"more": noise(3, 2_000)}))
+            meter("update", "m", 1, json!({"text": noise(110_000, 2)})),
+            meter("update", "m", 2, json!({"more": noise(2_000, 3)}))
         ])
     }
 
@@ -366,8 +350,8 @@ async fn conflict_of_several_rows_survives_crashes() {
 async fn batch_of_several_chunks_survives_crashes() {
     fn items() -> Value {
         json!([
-            meter("create", "m", 0, &json!({"text": noise(1, 290_000)})),
-            meter("create", "n", 0, &json!({"text": noise(2, 290_000)}))
+            meter("create", "m", 0, json!({"text": noise(290_000, 1)})),
+            meter("create", "n", 0, json!({"text": noise(290_000, 2)}))
         ])
     }
 
@@ -382,16 +366,4 @@ async fn batch_of_several_chunks_survives_crashes() {
         dies_everywhere(&push).await >= 5,
         "two chunks, two rows, the results"
     );
-}
-
-/// Returns pseudo-random text that hardly compresses.
-fn noise(seed: u64, bytes: usize) -> String {
-    let mut state = seed;
-    let mut letter = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        char::from(b'#' + (state >> 33) as u8 % 56)
-    };
-    (0..bytes).map(|_| letter()).collect()
 }

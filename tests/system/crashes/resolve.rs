@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::http::Hook;
-use tidemark_tests::Stack;
+use tidemark_tests::{
+    Stack,
+    scenario::{self, meter},
+};
 
 use super::{CrashScenario, dies_everywhere, dies_twice};
 
@@ -23,12 +26,6 @@ struct Decision {
     rejected: RejectedPush,
     resolution: Value,
     is_direct: bool,
-}
-
-fn meter(action: &str, id: &str, version: u64, fields: Value) -> Value {
-    let mut payload = fields;
-    payload["id"] = id.into();
-    json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version, "payload": payload})
 }
 
 impl CrashScenario for Decision {
@@ -71,11 +68,8 @@ impl CrashScenario for Decision {
     async fn act(&self, stack: &Stack, _: Arc<dyn Hook>, conflict: &String) -> Value {
         let mut decision = self.resolution.clone();
         if !self.is_direct {
-            let admin = stack.token("acme", "root", &["admin"], &[]);
-            return stack
-                .post(&format!("conflicts/{conflict}/resolve"), &admin, &decision)
-                .await
-                .ok();
+            let response = scenario::resolve(stack, &json!(conflict), &decision).await;
+            return response.ok();
         }
 
         for (field, value) in [

@@ -12,8 +12,7 @@ async fn devices_are_paginated() {
     let expected: Vec<String> = (0..7).map(|number| format!("device {number}#%ü")).collect();
     for device_id in &expected {
         let mut device = stack.device("ana", device_id);
-        device.pull().await;
-        device.ack().await.ok();
+        device.pull_and_ack().await;
     }
 
     let token = stack.token("acme", "ana", &[], &[]);
@@ -129,8 +128,7 @@ async fn admin_lists_all_tenant_devices_in_pages() {
     for user in ["ana", "ben#%", "zoë"] {
         for device_id in ["phone 1", "tablet#%"] {
             let mut device = stack.device(user, device_id);
-            device.pull().await;
-            device.ack().await.ok();
+            device.pull_and_ack().await;
             expected.push((user.to_owned(), device_id.to_owned()));
         }
     }
@@ -140,8 +138,7 @@ async fn admin_lists_all_tenant_devices_in_pages() {
         stack.token("acme#", "eve", &["admin"], &[]),
         "phone",
     );
-    stranger.pull().await;
-    stranger.ack().await.ok();
+    stranger.pull_and_ack().await;
 
     let (mut found, pages) = of_tenant(&stack, 4).await;
     found.sort();

@@ -8,7 +8,7 @@ use lambda_http::http::HeaderMap;
 use serde_json::{Value, json};
 use tidemark::gateway::event::{Inbound, http_event, rest_event};
 use tidemark_aws::http;
-use tidemark_tests::{ApiResponse, Device, Stack, openapi};
+use tidemark_tests::{ApiResponse, Device, Item, Stack, openapi};
 
 use super::{function_of, missing_fields, samples};
 pub(super) use expected::EXPECTED;
@@ -36,7 +36,10 @@ async fn prepare(stack: &Stack, before: &Before, sample: &str) -> String {
     let sample = sample
         .replace("${TOKEN}", &device.token)
         .replace("${BATCH_ID}", &batch_id);
-    sample.replace("${SINCE_TOKEN}", device.since().as_str().unwrap_or_default())
+    sample.replace(
+        "${SINCE_TOKEN}",
+        device.since().as_str().unwrap_or_default(),
+    )
 }
 
 /// Pushes an update of the meter `m-123`, which does not exist yet, and a create. Returns the id of
@@ -56,10 +59,8 @@ async fn push_too_early(stack: &Stack, token: &str) -> String {
 /// the first six if the state contains that.
 async fn write_seven_versions(stack: &Stack, before: &Before, device: &mut Device<'_>) {
     let sys = stack.device("sys", "server");
-    sys.push_one(
-        json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m-123", "reading": 44}}),
-    )
-    .await;
+    sys.push_one(Item::create("meter", "m-123", json!({"reading": 44})))
+        .await;
 
     let is_acknowledged = matches!(before, Before::SixVersionsAcknowledged);
     let is_pulled = is_acknowledged || matches!(before, Before::SixVersionsPulled);
@@ -71,8 +72,8 @@ async fn write_seven_versions(stack: &Stack, before: &Before, device: &mut Devic
         if version == 6 && is_acknowledged {
             device.ack().await.ok();
         }
-        let patch = json!({"id": "m-123", "reading": 44 + version, "last_updated_by": "sys"});
-        sys.push_one(json!({"resource_type": "meter", "action": "update", "client_version": version, "payload": patch}))
+        let patch = json!({"reading": 44 + version, "last_updated_by": "sys"});
+        sys.push_one(Item::update("meter", "m-123", version, patch))
             .await;
     }
     stack.settle().await;

@@ -2,7 +2,7 @@
 //! the event is the request itself.
 
 use serde_json::{Value, json};
-use tidemark_tests::{ApiResponse, Stack};
+use tidemark_tests::{ApiResponse, Item, Stack, scenario};
 
 use super::{api, function_of, samples};
 
@@ -115,10 +115,10 @@ const ACCEPTED: &[(&str, &str)] = &[
 /// placeholders replaced.
 async fn prepare(stack: &Stack, sample: &str) -> String {
     api::meter_at_version_7(stack).await;
-    let patch = json!({"id": "m-123", "reading": 42, "device_ts": "2025-12-22T11:00:00Z"});
-    let item = json!({"resource_type": "meter", "action": "update", "client_version": 5, "payload": patch});
+    let patch = json!({"reading": 42, "device_ts": "2025-12-22T11:00:00Z"});
+    let item = Item::update("meter", "m-123", 5, patch);
     let result = stack.device("ana", "device-uuid-123").push_one(item).await;
-    let token = stack.token("acme", "root", &["admin"], &[]);
+    let token = scenario::admin(stack);
     sample
         .replace("${TOKEN}", &token)
         .replace("${CONFLICT_ID}", result["conflict_id"].as_str().unwrap())

@@ -6,7 +6,10 @@ use lambda_http::{Context as LambdaContext, LambdaEvent};
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_aws::stream::StreamEvent;
-use tidemark_tests::Stack;
+use tidemark_tests::{
+    Stack,
+    scenario::{self, meter},
+};
 
 use super::{function_of, missing_fields, samples};
 
@@ -90,8 +93,7 @@ pub(crate) async fn each_batch(run: impl AsyncFn(&Stack, &str) -> Vec<Option<Str
 /// resolved.
 async fn conflict_records(stack: &Stack) -> [Value; 2] {
     let edit = |action: &str, version: u64, reading: u64| {
-        json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version,
-            "payload": {"id": "m-1", "reading": reading}})
+        meter(action, "m-1", version, json!({"reading": reading}))
     };
 
     let office = stack.device("office", "pc");
@@ -102,15 +104,9 @@ async fn conflict_records(stack: &Stack) -> [Value; 2] {
         .device("ana", "phone")
         .push_one(edit("update", 1, 42))
         .await;
-    let path = format!(
-        "conflicts/{}/resolve",
-        result["conflict_id"].as_str().unwrap()
-    );
-    let admin = stack.token("acme", "root", &["admin"], &[]);
-    stack
-        .post(&path, &admin, &json!({"resolution": "accept_server"}))
-        .await
-        .ok();
+    let decision = json!({"resolution": "accept_server"});
+    let response = scenario::resolve(stack, &result["conflict_id"], &decision).await;
+    response.ok();
 
     // Only conflicts: no counters, and no rows with data to which a conflict refers.
     let mut real = stack.stream_records_of("conflicts");

@@ -1,7 +1,7 @@
 //! Samples of repairs, which operators request from `changelog` by direct invocation.
 
 use serde_json::{Value, json};
-use tidemark_tests::Stack;
+use tidemark_tests::{Item, Stack};
 
 use super::samples;
 
@@ -38,7 +38,7 @@ pub(super) const EXPECTED: &[RepairExpectation] = &[
 async fn prepare(stack: &Stack) {
     stack.advance(chrono::Duration::hours(-1));
     for (id, is_sequenced) in [("m-1", true), ("m-2", false)] {
-        let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": id}});
+        let item = Item::create("meter", id, json!({}));
         assert_eq!(
             stack.device("ana", "phone").push_one(item).await["status"],
             "ok"

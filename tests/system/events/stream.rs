@@ -7,8 +7,11 @@ use lambda_http::{Context as LambdaContext, LambdaEvent};
 use serde_json::{Value, json};
 use tidemark::{deployment::StreamConsumer, engine::http::NoHook};
 use tidemark_aws::stream::StreamEvent;
-use tidemark_core::model::{channel::{Channel, Scope}, position::{Position, Sequence}};
-use tidemark_tests::Stack;
+use tidemark_core::model::{
+    channel::{Channel, Scope},
+    position::{Position, Sequence},
+};
+use tidemark_tests::{Item, Stack};
 
 use super::{function_of, missing_fields, samples};
 
@@ -258,7 +261,7 @@ async fn dead_lettered_record_is_stored_whole() {
 #[tokio::test]
 async fn samples_have_all_fields_of_real_records() {
     let stack = Stack::new();
-    let item = json!({"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1, "payload": {"a": 1}});
+    let item = Item::create_as("meter", "t", json!({"a": 1})).version(1);
     stack.device("ana", "phone").push_one(item).await;
     let real = stack.stream_records().remove(0);
 

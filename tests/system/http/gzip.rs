@@ -7,10 +7,11 @@ use lambda_http::{
     Body,
     http::{HeaderMap, HeaderValue, header},
 };
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
 use tidemark_core::model::limits::{BODY_BYTES_MAX, UNCOMPRESSED_RESPONSE_BYTES_MAX};
-use tidemark_tests::{ApiResponse, Stack};
+use tidemark_tests::{ApiResponse, Item, Stack, scenario::meter};
 
 use crate::bad_input::assert_problem;
 
@@ -33,8 +34,8 @@ fn headers(token: &str, pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
 }
 
 fn push(letters: usize) -> Value {
-    json!({"device_id": "phone", "items": [{"client_temp_id": "t", "resource_type": "meter", "action": "create", "client_version": 1,
-        "payload": {"note": "x".repeat(letters)}}]})
+    let create = Item::create_as("meter", "t", json!({"note": "x".repeat(letters)}));
+    json!({"device_id": "phone", "items": [create.version(1)]})
 }
 
 async fn send_packed(stack: &Stack, body: &[u8], coding: &str) -> ApiResponse {
@@ -48,11 +49,16 @@ async fn send_packed(stack: &Stack, body: &[u8], coding: &str) -> ApiResponse {
         .await
 }
 
+/// Returns the create of a meter with a note of so many letters.
+fn noted(id: &str, letters: usize) -> Item {
+    Item::create("meter", id, json!({"note": "x".repeat(letters)})).version(1)
+}
+
 /// Returns a stack on which the response to a pull has about 20 KB.
 async fn with_changes(api: ApiKind) -> (Stack, String) {
     let stack = Stack::new().behind(api);
     let phone = stack.device("ana", "phone");
-    let item = |n: usize| json!({"resource_type": "meter", "action": "create", "client_version": 1, "payload": {"id": format!("m-{n}"), "note": "x".repeat(400)}});
+    let item = |n: usize| noted(&format!("m-{n}"), 400);
     phone.push((0..40).map(item).collect()).await;
     let token = phone.token.clone();
     (stack, token)
@@ -80,17 +86,18 @@ fn is_packed(response: &ApiResponse) -> bool {
         .is_some_and(|coding| coding == "gzip")
 }
 
+#[rstest]
+#[case::rest(ApiKind::Rest)]
+#[case::http(ApiKind::Http)]
 #[tokio::test]
-async fn gzip_push_is_applied_by_both_apis() {
-    for api in [ApiKind::Rest, ApiKind::Http] {
-        let stack = Stack::new().behind(api);
-        for coding in ["gzip", "GZIP", "x-gzip", " gzip ", "identity, gzip"] {
-            let response =
-                send_packed(&stack, &packed(push(2000).to_string().as_bytes()), coding).await;
-            assert_eq!(response.ok()["results"][0]["status"], "ok", "{coding}");
-        }
-        assert_eq!(stack.rows("resources").len(), 1);
+async fn gzip_push_is_applied_by_both_apis(#[case] api: ApiKind) {
+    let stack = Stack::new().behind(api);
+    for coding in ["gzip", "GZIP", "x-gzip", " gzip ", "identity, gzip"] {
+        let response =
+            send_packed(&stack, &packed(push(2000).to_string().as_bytes()), coding).await;
+        assert_eq!(response.ok()["results"][0]["status"], "ok", "{coding}");
     }
+    assert_eq!(stack.rows("resources").len(), 1);
 }
 
 #[tokio::test]
@@ -176,30 +183,31 @@ async fn other_content_encoding_returns_415() {
     }
 }
 
+#[rstest]
+#[case::rest(ApiKind::Rest)]
+#[case::http(ApiKind::Http)]
 #[tokio::test]
-async fn gzip_is_detected_from_the_body() {
+async fn gzip_is_detected_from_the_body(#[case] api: ApiKind) {
     let codings = ["", "gzip", "GZIP", "x-gzip", "identity", "identity, gzip"];
-    for api in [ApiKind::Rest, ApiKind::Http] {
-        let stack = Stack::new().behind(api);
-        let plain = push(2000).to_string();
-        for body in [plain.as_bytes(), packed(plain.as_bytes()).as_slice()] {
-            for coding in codings {
-                let response = send_packed(&stack, body, coding).await;
-                assert_eq!(response.ok()["results"][0]["status"], "ok", "{coding}");
-            }
-
-            let token = stack.token("acme", "ana", &[], &[]);
-            assert_eq!(
-                stack
-                    .send("sync/push", &headers(&token, &[]), body)
-                    .await
-                    .status,
-                200,
-                "no header"
-            );
+    let stack = Stack::new().behind(api);
+    let plain = push(2000).to_string();
+    for body in [plain.as_bytes(), packed(plain.as_bytes()).as_slice()] {
+        for coding in codings {
+            let response = send_packed(&stack, body, coding).await;
+            assert_eq!(response.ok()["results"][0]["status"], "ok", "{coding}");
         }
-        assert_eq!(stack.rows("resources").len(), 1);
+
+        let token = stack.token("acme", "ana", &[], &[]);
+        assert_eq!(
+            stack
+                .send("sync/push", &headers(&token, &[]), body)
+                .await
+                .status,
+            200,
+            "no header"
+        );
     }
+    assert_eq!(stack.rows("resources").len(), 1);
 }
 
 #[tokio::test]
@@ -227,28 +235,29 @@ async fn byte_order_mark_is_skipped() {
     }
 }
 
+#[rstest]
+#[case::rest(ApiKind::Rest)]
+#[case::http(ApiKind::Http)]
 #[tokio::test]
-async fn large_response_is_compressed_on_request() {
-    for api in [ApiKind::Rest, ApiKind::Http] {
-        let (stack, token) = with_changes(api).await;
-        let plain = pull(&stack, &token, None).await;
-        assert!(!is_packed(&plain) && plain.text.len() > 10 * 1024);
+async fn large_response_is_compressed_on_request(#[case] api: ApiKind) {
+    let (stack, token) = with_changes(api).await;
+    let plain = pull(&stack, &token, None).await;
+    assert!(!is_packed(&plain) && plain.text.len() > 10 * 1024);
 
-        for accepted in ["gzip", "br, gzip;q=0.5", "*", "deflate, gzip"] {
-            let response = pull(&stack, &token, Some(accepted)).await;
-            assert_eq!(
-                (is_packed(&response), &response.text),
-                (true, &plain.text),
-                "{accepted:?}"
-            );
-            assert_eq!(response.headers["vary"], "accept-encoding");
-        }
+    for accepted in ["gzip", "br, gzip;q=0.5", "*", "deflate, gzip"] {
+        let response = pull(&stack, &token, Some(accepted)).await;
+        assert_eq!(
+            (is_packed(&response), &response.text),
+            (true, &plain.text),
+            "{accepted:?}"
+        );
+        assert_eq!(response.headers["vary"], "accept-encoding");
+    }
 
-        for rejected in ["identity", "gzip;q=0", "br", "*;q=0", "*, gzip;q=0"] {
-            let response = pull(&stack, &token, Some(rejected)).await;
-            assert!(!is_packed(&response), "{rejected:?}");
-            assert_eq!(response.headers["vary"], "accept-encoding");
-        }
+    for rejected in ["identity", "gzip;q=0", "br", "*;q=0", "*, gzip;q=0"] {
+        let response = pull(&stack, &token, Some(rejected)).await;
+        assert!(!is_packed(&response), "{rejected:?}");
+        assert_eq!(response.headers["vary"], "accept-encoding");
     }
 }
 
@@ -260,10 +269,9 @@ async fn compression_starts_above_its_limit() {
     // payload.
     let respond = async |letters: usize, accepted: &[(header::HeaderName, &str)]| {
         let id = format!("m-{letters:06}");
-        let item = json!({"resource_type": "meter", "action": "create", "client_version": 1, "payload": {"id": id, "note": "x".repeat(letters)}});
-        stack.device("bob", "tablet").push_one(item).await;
-        let stale = json!({"resource_type": "meter", "action": "update", "client_version": 0, "base_version": 0,
-            "payload": {"id": id, "note": "y"}});
+        let create = noted(&id, letters);
+        stack.device("bob", "tablet").push_one(create).await;
+        let stale = meter("update", &id, 0, json!({"note": "y"}));
         let body = phone.body(&json!([stale])).to_string();
         stack
             .send(

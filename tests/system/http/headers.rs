@@ -4,10 +4,11 @@ use lambda_http::{
     Response,
     http::{HeaderMap, HeaderName, HeaderValue, header},
 };
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
 use tidemark_core::wire::routes::ROUTES;
-use tidemark_tests::{ApiResponse, Stack};
+use tidemark_tests::{ApiResponse, Stack, scenario};
 
 use super::odd_events::plain;
 
@@ -58,55 +59,56 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap())
 }
 
+#[rstest]
+#[case::rest(ApiKind::Rest)]
+#[case::http(ApiKind::Http)]
 #[tokio::test]
-async fn preflight_needs_no_token() {
-    for api in [ApiKind::Rest, ApiKind::Http] {
-        let stack = Stack::configured(ORIGINS).behind(api);
-        for route in ROUTES {
-            let event = plain(&stack, route, "none");
-            for origin in [APP, "http://localhost:8080"] {
-                let response = stack
-                    .deliver(route.function, &from(&event, "OPTIONS", Some(origin)))
-                    .await;
+async fn preflight_needs_no_token(#[case] api: ApiKind) {
+    let stack = Stack::configured(ORIGINS).behind(api);
+    for route in ROUTES {
+        let event = plain(&stack, route, "none");
+        for origin in [APP, "http://localhost:8080"] {
+            let response = stack
+                .deliver(route.function, &from(&event, "OPTIONS", Some(origin)))
+                .await;
 
-                let headers = response.headers();
-                assert_eq!(
-                    (response.status().as_u16(), response.body().len()),
-                    (204, 0),
-                    "{}",
-                    route.path
-                );
-                assert_eq!(
-                    text_of(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN),
-                    Some(origin),
-                    "{}",
-                    route.path
-                );
+            let headers = response.headers();
+            assert_eq!(
+                (response.status().as_u16(), response.body().len()),
+                (204, 0),
+                "{}",
+                route.path
+            );
+            assert_eq!(
+                text_of(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN),
+                Some(origin),
+                "{}",
+                route.path
+            );
 
-                let methods = format!("{}, OPTIONS", route.method);
-                assert_eq!(
-                    text_of(headers, &header::ACCESS_CONTROL_ALLOW_METHODS),
-                    Some(methods.as_str()),
-                    "{}",
-                    route.path
-                );
-                let allowed = "authorization, content-type, content-encoding";
-                assert_eq!(
-                    text_of(headers, &header::ACCESS_CONTROL_ALLOW_HEADERS),
-                    Some(allowed)
-                );
-                assert_eq!(
-                    text_of(headers, &header::ACCESS_CONTROL_MAX_AGE),
-                    Some("3600")
-                );
-                assert_eq!(
-                    (
-                        text_of(headers, &header::VARY),
-                        text_of(headers, &header::CACHE_CONTROL)
-                    ),
-                    (Some("origin"), Some("no-store"))
-                );
-            }
+            let methods = format!("{}, OPTIONS", route.method);
+            assert_eq!(
+                text_of(headers, &header::ACCESS_CONTROL_ALLOW_METHODS),
+                Some(methods.as_str()),
+                "{}",
+                route.path
+            );
+            let allowed = "authorization, content-type, content-encoding";
+            assert_eq!(
+                text_of(headers, &header::ACCESS_CONTROL_ALLOW_HEADERS),
+                Some(allowed)
+            );
+            assert_eq!(
+                text_of(headers, &header::ACCESS_CONTROL_MAX_AGE),
+                Some("3600")
+            );
+            assert_eq!(
+                (
+                    text_of(headers, &header::VARY),
+                    text_of(headers, &header::CACHE_CONTROL)
+                ),
+                (Some("origin"), Some("no-store"))
+            );
         }
     }
 }
@@ -234,7 +236,7 @@ async fn options_without_an_origin_lists_methods() {
 #[tokio::test]
 async fn no_response_is_cached_or_sniffed() {
     let stack = Stack::new();
-    let token = stack.token("acme", "root", &["admin"], &[]);
+    let token = scenario::admin(&stack);
     for route in ROUTES {
         for token in [token.as_str(), "none"] {
             let response = stack

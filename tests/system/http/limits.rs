@@ -3,8 +3,11 @@
 use lambda_http::http::HeaderMap;
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
-use tidemark_core::{model::limits::{PAGE_CHANGES_DEFAULT, PAYLOAD_BYTES_MAX}, wire::limits::LimitsResponse};
-use tidemark_tests::{Device, Stack};
+use tidemark_core::{
+    model::limits::{PAGE_CHANGES_DEFAULT, PAYLOAD_BYTES_MAX},
+    wire::limits::LimitsResponse,
+};
+use tidemark_tests::{Device, Item, Stack};
 
 /// Returns the bounds that the deployment publishes.
 async fn published(stack: &Stack) -> LimitsResponse {
@@ -15,12 +18,12 @@ async fn published(stack: &Stack) -> LimitsResponse {
     serde_json::from_str(&response.text).unwrap()
 }
 
-fn create(temp_id: &str, payload: Value) -> Value {
-    json!({"client_temp_id": temp_id, "resource_type": "meter", "action": "create", "client_version": 0, "payload": payload})
+fn create(temp_id: &str, payload: Value) -> Item {
+    Item::create_as("meter", temp_id, payload)
 }
 
 /// Returns the code in the result of a push of one item, or null for `ok`.
-async fn code(device: &Device<'_>, item: Value) -> Value {
+async fn code(device: &Device<'_>, item: Item) -> Value {
     device.push_one(item).await["code"].clone()
 }
 
@@ -69,7 +72,7 @@ async fn published_settings_match_the_template() {
 
 /// Checks that an item at its bound is applied, and that the item beyond it is rejected with this
 /// code.
-async fn assert_bound(device: &Device<'_>, max: usize, item: impl Fn(usize) -> Value, over: &str) {
+async fn assert_bound(device: &Device<'_>, max: usize, item: impl Fn(usize) -> Item, over: &str) {
     assert_eq!(
         code(device, item(max)).await,
         Value::Null,
@@ -79,26 +82,20 @@ async fn assert_bound(device: &Device<'_>, max: usize, item: impl Fn(usize) -> V
 }
 
 /// Returns a create with so many fields.
-fn with_fields(count: usize) -> Value {
+fn with_fields(count: usize) -> Item {
     let fields = (0..count).map(|n| (n.to_string(), json!(n)));
     create("f", fields.collect::<serde_json::Map<_, _>>().into())
 }
 
 /// Returns a create whose payload is nested so deeply.
-fn nested(depth: usize) -> Value {
+fn nested(depth: usize) -> Item {
     let list = (2..depth).fold(json!([]), |inner, _| json!([inner]));
     create("d", json!({"a": list}))
 }
 
 /// Returns a create whose payload has so many bytes.
-fn with_bytes(count: usize) -> Value {
+fn with_bytes(count: usize) -> Item {
     create("b", json!({"a": "x".repeat(count - r#"{"a":""}"#.len())}))
-}
-
-fn with_version(version: u64) -> Value {
-    let mut item = create("v", json!({}));
-    item["client_version"] = version.into();
-    item
 }
 
 #[tokio::test]
@@ -142,9 +139,10 @@ async fn push_enforces_the_published_bounds() {
     )
     .await;
 
-    let version = with_version(limits.version_max);
+    let create_at = |version: u64| create("v", json!({})).version(version);
+    let version = create_at(limits.version_max);
     assert_eq!(code(&phone, version).await, Value::Null);
-    let version = with_version(limits.version_max + 1);
+    let version = create_at(limits.version_max + 1);
     assert_eq!(code(&phone, version).await, "invalid_item");
 }
 

@@ -2,10 +2,11 @@
 //! document if the event is rejected, and nothing panics.
 
 use lambda_http::Response;
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark::gateway::ApiKind;
 use tidemark_core::wire::routes::{ROUTES, Route};
-use tidemark_tests::{ApiResponse, Stack};
+use tidemark_tests::{ApiResponse, Stack, scenario};
 
 /// Returns the event of a regular request to a route.
 pub(crate) fn plain(stack: &Stack, route: &Route, token: &str) -> Value {
@@ -288,42 +289,44 @@ pub(crate) fn assert_readable(response: &ApiResponse, what: &str) {
     }
 }
 
+#[rstest]
+#[case::rest(ApiKind::Rest)]
+#[case::http(ApiKind::Http)]
 #[tokio::test]
-async fn odd_events_return_readable_responses() {
-    for api in [ApiKind::Rest, ApiKind::Http] {
-        let stack = Stack::new().behind(api);
-        let token = stack.token("acme", "root", &["admin"], &[]);
-        for route in ROUTES {
-            for (what, event) in odd(&plain(&stack, route, &token)) {
-                let response = ApiResponse::read(stack.deliver(route.function, &event).await);
-                assert_readable(
-                    &response,
-                    &format!("{api:?} {} {}: {what}", route.method, route.path),
-                );
-            }
+async fn odd_events_return_readable_responses(#[case] api: ApiKind) {
+    let stack = Stack::new().behind(api);
+    let token = scenario::admin(&stack);
+    for route in ROUTES {
+        for (what, event) in odd(&plain(&stack, route, &token)) {
+            let response = ApiResponse::read(stack.deliver(route.function, &event).await);
+            assert_readable(
+                &response,
+                &format!("{api:?} {} {}: {what}", route.method, route.path),
+            );
         }
     }
 }
 
+#[rstest]
+#[case::rest(ApiKind::Rest)]
+#[case::http(ApiKind::Http)]
 #[tokio::test]
-async fn odd_headers_do_not_change_the_response() {
-    for api in [ApiKind::Rest, ApiKind::Http] {
-        let stack = Stack::new().behind(api);
-        let token = stack.token("acme", "root", &["admin"], &[]);
-        let event = stack.event("POST", "sync/pull", &token, &json!({}));
-        let expected = ApiResponse::read(stack.deliver("pull", &event).await).ok();
+async fn odd_headers_do_not_change_the_response(#[case] api: ApiKind) {
+    let stack = Stack::new().behind(api);
+    let token = scenario::admin(&stack);
+    let event = stack.event("POST", "sync/pull", &token, &json!({}));
+    let expected = ApiResponse::read(stack.deliver("pull", &event).await).ok();
 
-        for (what, event) in odd(&event)
-            .into_iter()
-            .take_while(|(what, _)| !what.starts_with('/'))
-        {
-            let response = ApiResponse::read(stack.deliver("pull", &event).await);
-            assert_eq!(
-                (response.status, &response.json()["next_token"]),
-                (200, &expected["next_token"]),
-                "{api:?}: {what}"
-            );
-        }
+    for (what, event) in odd(&event)
+        .into_iter()
+        .take_while(|(what, _)| !what.starts_with('/'))
+    {
+        let response = ApiResponse::read(stack.deliver("pull", &event).await);
+        assert_eq!(
+            (response.status, &response.json()["next_token"]),
+            (200, &expected["next_token"]),
+            "{api:?}: {what}"
+        );
     }
 }
 
@@ -340,13 +343,7 @@ async fn non_gateway_event_is_not_found() {
         json!({"Records": []}),
     ] {
         for function in [
-            "push",
-            "pull",
-            "ack",
-            "presign",
-            "admin",
-            "resolve",
-            "batches",
+            "push", "pull", "ack", "presign", "admin", "resolve", "batches",
         ] {
             let response = ApiResponse::read(stack.deliver(function, &event).await);
             assert_eq!(
@@ -358,27 +355,28 @@ async fn non_gateway_event_is_not_found() {
     }
 }
 
+#[rstest]
+#[case::rest(ApiKind::Rest)]
+#[case::http(ApiKind::Http)]
 #[tokio::test]
-async fn undecodable_path_is_not_found() {
-    for api in [ApiKind::Rest, ApiKind::Http] {
-        let stack = Stack::new().behind(api);
-        let token = stack.token("acme", "root", &["admin"], &[]);
+async fn undecodable_path_is_not_found(#[case] api: ApiKind) {
+    let stack = Stack::new().behind(api);
+    let token = scenario::admin(&stack);
 
-        for path in [
-            "conflicts/%ff",
-            "batches/%ff",
-            "conflicts/%",
-            "conflicts/%zz",
-            "batches/%00",
-            "conflicts/%c3%28",
-        ] {
-            let response = stack.get(path, &token).await;
-            assert_eq!(
-                (response.status, &response.json()["code"]),
-                (404, &json!("not_found")),
-                "{path}"
-            );
-        }
+    for path in [
+        "conflicts/%ff",
+        "batches/%ff",
+        "conflicts/%",
+        "conflicts/%zz",
+        "batches/%00",
+        "conflicts/%c3%28",
+    ] {
+        let response = stack.get(path, &token).await;
+        assert_eq!(
+            (response.status, &response.json()["code"]),
+            (404, &json!("not_found")),
+            "{path}"
+        );
     }
 }
 

@@ -14,7 +14,7 @@ use tidemark::{
     gateway::event::{Inbound, http_event, rest_event},
 };
 use tidemark_core::wire::routes::Route;
-use tidemark_tests::{ApiResponse, Script, Stack, openapi::OPERATIONS};
+use tidemark_tests::{ApiResponse, Item, Script, Stack, openapi::OPERATIONS};
 
 use crate::bad_input::assert_problem;
 
@@ -46,7 +46,7 @@ async fn operations_without_token_return_401_with_challenge() {
 async fn unavailable_store_returns_503_with_retry_after() {
     let stack = Stack::hooked(Arc::new(Script::new(|_, _, _, _| CallFate::Lose)));
     let token = stack.token("acme", "ana", &[], &[]);
-    let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": "m"}});
+    let item = Item::create("meter", "m", json!({}));
 
     for (path, body) in [
         ("sync/push", json!({"device_id": "phone", "items": [item]})),

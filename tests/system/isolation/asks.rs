@@ -2,6 +2,7 @@
 //! response to each kind of intruder.
 
 use serde_json::{Value, json};
+use tidemark_tests::Item;
 
 use super::{GROUP, OWN};
 
@@ -91,9 +92,8 @@ pub(crate) const ASKS: &[Ask] = &[
         method: "POST",
         route: "sync/push",
         about: |known| {
-            let mut photo = item("submission", "create", "", "", 0);
-            photo["client_temp_id"] = "t".into();
-            photo["payload"] = json!({"form_id": "f", "data": {}, "media": [known.photo]});
+            let payload = json!({"form_id": "f", "data": {}, "media": [known.photo]});
+            let photo = Item::create_as("submission", "t", payload).base(0);
             (
                 "sync/push".into(),
                 json!({"device_id": "phone", "items": [photo]}),
@@ -314,16 +314,11 @@ pub(crate) const ASKS: &[Ask] = &[
     },
 ];
 
-pub(super) fn item(kind: &str, action: &str, channel: &str, id: &str, version: u64) -> Value {
-    let mut item = json!({"resource_type": kind, "action": action, "client_version": version, "base_version": version,
-        "payload": {"id": id, "by": "an intruder"}});
-    if channel.is_empty() {
-        item["payload"]
-            .as_object_mut()
-            .expect("a payload")
-            .remove("id");
-    } else {
-        item["channel"] = channel.into();
-    }
-    item
+/// Returns an edit of a resource.
+pub(super) fn item(kind: &str, action: &str, channel: &str, id: &str, version: u64) -> Item {
+    Item::new(kind, action, version)
+        .base(version)
+        .channel(channel)
+        .payload(json!({"by": "an intruder"}))
+        .id(id)
 }

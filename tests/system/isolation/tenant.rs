@@ -2,15 +2,17 @@
 //! entry of the audit log, so that every route could return something.
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{
+    Device, Item, Stack,
+    scenario::{self, member_of_north},
+};
 
 use super::{GROUP, IntruderKnowledge, OWN, asks::item};
 
 /// Fills a tenant with data that any route could return.
 pub(crate) async fn tenant(stack: &Stack) -> IntruderKnowledge {
-    let [mut ana, ben, mia] = ["ana", "ben", "mia"]
-        .map(|user| Device::new(stack, stack.token("acme", user, &[], &["north"]), "phone"));
-    let admin = stack.token("acme", "root", &["admin"], &[]);
+    let [mut ana, ben, mia] = ["ana", "ben", "mia"].map(|user| member_of_north(stack, user));
+    let admin = scenario::admin(stack);
 
     let photo = upload_photo(stack, &ana.token).await;
     push_versions(&mia).await;
@@ -40,17 +42,15 @@ pub(crate) async fn tenant(stack: &Stack) -> IntruderKnowledge {
 }
 
 /// Returns an edit of a meter in the channel of the tenant.
-fn meter(action: &str, id: &str, version: u64, by: &str) -> Value {
-    let mut meter = item("meter", action, "tenant", id, version);
-    meter["payload"]["by"] = by.into();
-    meter
+fn meter(action: &str, id: &str, version: u64, by: &str) -> Item {
+    let edit = scenario::meter(action, id, version, json!({"by": by}));
+    edit.channel("tenant")
 }
 
 /// Returns an edit of the task of the group.
-fn task(action: &str, version: u64, by: &str) -> Value {
-    let mut task = item("task", action, "group/north", "t-1", version);
-    task["payload"]["by"] = by.into();
-    task
+fn task(action: &str, version: u64, by: &str) -> Item {
+    let edit = item("task", action, "group/north", "t-1", version);
+    edit.payload(json!({"id": "t-1", "by": by}))
 }
 
 /// Uploads a photo and returns its key.
@@ -77,8 +77,8 @@ async fn push_versions(mia: &Device<'_>) {
 
 /// Pushes a submission with the photo, and two edits of meters that conflict. Returns the response.
 async fn push_own_batch(ana: &Device<'_>, photo: &str) -> Value {
-    let mut submission = item("submission", "create", "user/ana", "s-1", 0);
-    submission["payload"] = json!({"id": "s-1", "form_id": "f", "data": OWN, "media": [photo]});
+    let payload = json!({"id": "s-1", "form_id": "f", "data": OWN, "media": [photo]});
+    let submission = item("submission", "create", "user/ana", "s-1", 0).payload(payload);
     let batch = json!([
         submission,
         meter("update", "m-1", 1, OWN),

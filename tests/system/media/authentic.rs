@@ -4,8 +4,11 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tidemark_core::{model::limits::{MEDIA_LOOKUPS_MAX, MEDIA_OLD_LOOKUPS_MAX}, rules::media::{Keyring, MediaKey}};
-use tidemark_tests::{Meter, Stack};
+use tidemark_core::{
+    model::limits::{MEDIA_LOOKUPS_MAX, MEDIA_OLD_LOOKUPS_MAX},
+    rules::media::{Keyring, MediaKey},
+};
+use tidemark_tests::{Item, Meter, Stack};
 use uuid::Uuid;
 
 use super::{PHOTO, key, keyring, old_key, presigned, upload_to};
@@ -14,15 +17,16 @@ const SECRET: &str = "a secret of a test, of at least 32 bytes";
 const OTHER_SECRET: &str = "another secret of a test, of at least 32 bytes";
 
 /// Returns a create of a form with these media keys.
-fn form(temp_id: &str, media: &[String]) -> Value {
-    json!({"resource_type": "submission", "action": "create", "client_temp_id": temp_id, "client_version": 0,
-        "payload": {"form_id": "f-1", "data": {}, "media": media}})
+fn form(temp_id: &str, media: &[String]) -> Item {
+    let payload = json!({"form_id": "f-1", "data": {}, "media": media});
+    Item::create_as("submission", temp_id, payload)
 }
 
 /// Returns an update of the form `id` to these media keys.
-fn update(id: &Value, base: u64, media: &[String]) -> Value {
-    json!({"resource_type": "submission", "action": "update", "client_version": base, "base_version": base,
-        "payload": {"id": id, "media": media, "base": base}})
+fn update(id: &Value, base: u64, media: &[String]) -> Item {
+    Item::new("submission", "update", base)
+        .base(base)
+        .payload(json!({"id": id, "media": media, "base": base}))
 }
 
 /// Returns fifty forms with `keys_each` media keys each. All keys are different.
@@ -101,7 +105,7 @@ async fn shared_key_costs_one_lookup_per_batch() {
     let stack = Stack::hooked(meter.clone()).today();
     let photo = presigned(&stack).await;
     stack.upload(&photo, PHOTO).await;
-    let forms: Vec<Value> = (0..50)
+    let forms: Vec<Item> = (0..50)
         .map(|number| form(&format!("t-{number}"), &[key(&photo)]))
         .collect();
 

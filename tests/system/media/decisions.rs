@@ -3,7 +3,7 @@
 mod pushes;
 
 use serde_json::{Value, json};
-use tidemark_tests::{ApiResponse, Stack};
+use tidemark_tests::{Item, Stack, scenario::resolve};
 
 use super::{PHOTO, ask, key, old_key, photo};
 
@@ -31,8 +31,10 @@ fn stack() -> Stack {
     Stack::configured(&[("CATALOG", CATALOG)]).today()
 }
 
-fn item(resource_type: &str, action: &str, base: u64, payload: Value) -> Value {
-    json!({"resource_type": resource_type, "action": action, "client_version": base, "base_version": base, "payload": payload})
+fn item(resource_type: &str, action: &str, base: u64, payload: Value) -> Item {
+    Item::new(resource_type, action, base)
+        .base(base)
+        .payload(payload)
 }
 
 /// Uploads the photo as a user and returns its key.
@@ -40,17 +42,6 @@ async fn uploaded(stack: &Stack, user: &str) -> String {
     let response = ask(stack, user, &photo()).await.ok();
     assert_eq!(stack.upload(&response, PHOTO).await, 200);
     key(&response)
-}
-
-async fn resolve(stack: &Stack, id: &Value, decision: &Value) -> ApiResponse {
-    let id = id.as_str().expect("an id");
-    stack
-        .post(
-            &format!("conflicts/{id}/resolve"),
-            &stack.token("acme", "root", &["admin"], &[]),
-            decision,
-        )
-        .await
 }
 
 /// Checks that a resolution is rejected because of the key at this path, and that it writes
@@ -88,11 +79,9 @@ async fn conflicted(stack: &Stack, payload: Value) -> Value {
         .await;
     ben.push_one(item("board", "update", 1, json!({"id": "b", "by": "ben"})))
         .await;
-    let mut payload = payload;
-    payload["id"] = "b".into();
     let result = stack
         .device("ana", "phone")
-        .push_one(item("board", "update", 1, payload))
+        .push_one(item("board", "update", 1, payload).id("b"))
         .await;
     assert_eq!(result["status"], "conflict", "{result}");
     result["conflict_id"].clone()

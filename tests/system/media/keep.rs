@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_core::rules::media::MediaCheck;
-use tidemark_tests::{Meter, Stack, hooks::Gate};
+use tidemark_tests::{Item, Meter, Stack, hooks::Gate};
 
 use super::{PHOTO, arrival, key, presigned, stored};
 
@@ -16,7 +16,7 @@ const OTHER: &[u8] = b"A PHOTO, MORE OR LESS";
 /// Pushes a form with the photo from Ana's phone.
 async fn push_naming(stack: &Stack, presigned: &Value) -> Value {
     let payload = json!({"form_id": "f-1", "data": {}, "media": [key(presigned)]});
-    let item = json!({"client_temp_id": "t", "resource_type": "submission", "action": "create", "client_version": 1, "payload": payload});
+    let item = Item::create_as("submission", "t", payload).version(1);
     stack.device("ana", "phone").push_one(item).await
 }
 

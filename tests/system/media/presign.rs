@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::Duration;
 use serde_json::json;
 use tidemark::engine::http::CallFate;
-use tidemark_core::{model::time::timestamp, rules::media::{MediaKey, is_own}};
+use tidemark_core::{
+    model::time::timestamp,
+    rules::media::{MediaKey, is_own},
+};
 use tidemark_tests::{Script, Stack};
 
 use super::{PHOTO, PHOTO_SHA256, arrival, ask, key, keyring, photo, presigned};

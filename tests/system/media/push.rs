@@ -3,7 +3,7 @@
 
 use chrono::Duration;
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack, scenario};
 
 use crate::batches;
 
@@ -17,9 +17,15 @@ async fn presigned(stack: &Stack, user: &str) -> Value {
         .ok()
 }
 
-fn submission(temp_id: &str, media: &Value) -> Value {
-    json!({"resource_type": "submission", "action": "create", "client_temp_id": temp_id, "client_version": 0,
-        "payload": {"form_id": "f-1", "data": {"reading": 7}, "media": media}})
+fn submission(temp_id: &str, media: &Value) -> Item {
+    let payload = json!({"form_id": "f-1", "data": {"reading": 7}, "media": media});
+    Item::create_as("submission", temp_id, payload)
+}
+
+/// Returns an update of a submission that was created by a push with this result.
+fn update(created: &Value, base: u64, patch: Value) -> Item {
+    let id = created["server_id"].as_str().expect("an id");
+    Item::update("submission", id, base, patch).base(base)
 }
 
 #[tokio::test]
@@ -96,8 +102,10 @@ async fn item_after_missing_upload_is_retryable() {
     let stack = Stack::new().today();
     let ana = stack.device("ana", "phone");
     let photo = presigned(&stack, "ana").await;
-    let update = json!({"resource_type": "submission", "action": "update", "client_temp_id": "tmp-1", "client_version": 1,
-        "base_version": 0, "payload": {"status": "done"}});
+    let update = Item::new("submission", "update", 1)
+        .base(0)
+        .temp_id("tmp-1")
+        .payload(json!({"status": "done"}));
     let batch = json!([submission("tmp-1", &json!([photo["key"]])), update]);
 
     let first = ana.push(batch.clone()).await;
@@ -165,10 +173,9 @@ async fn stored_media_keys_are_not_verified_again() {
 
     // An admin edits the list and keeps Ana's photo in it. A key that was not uploaded is rejected
     // for an admin as for any other user.
-    let admin = Device::new(&stack, stack.token("acme", "root", &["admin"], &[]), "desk");
+    let admin = Device::new(&stack, scenario::admin(&stack), "desk");
     let edit = |base: u64, media: Value| {
-        json!({"resource_type": "submission", "action": "update", "channel": "user/ana", "client_version": base,
-            "base_version": base, "payload": {"id": made["server_id"], "media": media, "checked": base}})
+        update(&made, base, json!({"media": media, "checked": base})).channel("user/ana")
     };
 
     assert_eq!(
@@ -202,14 +209,11 @@ async fn conflicting_edit_is_stored_with_its_uploads() {
     let (ana, tablet) = (stack.device("ana", "phone"), stack.device("ana", "tablet"));
     let made = ana.push_one(submission("tmp-1", &json!([]))).await;
     let photo = presigned(&stack, "ana").await;
-    let edit = |payload: Value| {
-        let mut payload = payload;
-        payload["id"] = made["server_id"].clone();
-        json!({"resource_type": "submission", "action": "update", "client_version": 1, "base_version": 1, "payload": payload})
-    };
 
-    tablet.push_one(edit(json!({"status": "seen"}))).await;
-    let item = edit(json!({"media": [photo["key"]]}));
+    tablet
+        .push_one(update(&made, 1, json!({"status": "seen"})))
+        .await;
+    let item = update(&made, 1, json!({"media": [photo["key"]]}));
     assert_eq!(ana.push_one(item.clone()).await["code"], "media_missing");
     stack.upload(&photo, PHOTO).await;
     assert_eq!(ana.push_one(item).await["code"], "version_mismatch");
@@ -229,15 +233,9 @@ async fn applied_item_is_not_evaluated_again() {
     let (ana, tablet) = (stack.device("ana", "phone"), stack.device("ana", "tablet"));
     let made = ana.push_one(submission("tmp-1", &json!([]))).await;
     let photo = presigned(&stack, "ana").await;
-    let edit = |version: u64, payload: Value| {
-        let mut payload = payload;
-        payload["id"] = made["server_id"].clone();
-        json!({"resource_type": "submission", "action": "update", "client_version": version, "base_version": version, "payload": payload})
-    };
 
-    let mut second = edit(2, json!({"media": [photo["key"]]}));
-    second["base_version"] = 1.into();
-    let batch = json!([edit(1, json!({"status": "sent"})), second]);
+    let second = update(&made, 2, json!({"media": [photo["key"]]})).base(1);
+    let batch = json!([update(&made, 1, json!({"status": "sent"})), second]);
     let first = ana.push_batch("b", &batch).await.ok()["results"].clone();
     assert_eq!(
         (&first[0]["status"], &first[1]["code"]),
@@ -247,7 +245,7 @@ async fn applied_item_is_not_evaluated_again() {
     // Other writers change the resource until the first edit has left the deduplication window.
     for version in 2..20 {
         tablet
-            .push_one(edit(version, json!({"status": version})))
+            .push_one(update(&made, version, json!({"status": version})))
             .await;
     }
 
@@ -290,8 +288,9 @@ async fn removed_media_key_in_stale_edit_conflicts() {
     let photo = presigned(&stack, "ana").await;
     stack.upload(&photo, PHOTO).await;
     let item = |action: &str, base: u64, media: Value| {
-        json!({"resource_type": "board", "action": action, "client_version": base, "base_version": base,
-            "payload": {"id": "b", "media": media, "base": base}})
+        Item::new("board", action, base)
+            .base(base)
+            .payload(json!({"id": "b", "media": media, "base": base}))
     };
 
     assert_eq!(
@@ -303,8 +302,9 @@ async fn removed_media_key_in_stale_edit_conflicts() {
         "ok"
     );
 
-    let mut stale = item("update", 1, json!([photo["key"]]));
-    stale["payload"]["note"] = "by ben".into();
+    let stale = item("update", 1, json!([photo["key"]]));
+    let stale =
+        stale.payload(json!({"id": "b", "media": [photo["key"]], "base": 1, "note": "by ben"}));
     assert_eq!(ben.push_one(stale).await["code"], "version_mismatch");
     assert_eq!(
         ben.push_one(item("delete", 2, json!([photo["key"]]))).await["status"],

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use chrono::Duration;
 use serde_json::Value;
 use tidemark::engine::http::NoHook;
-use tidemark_core::{model::limits::MEDIA_KEY_BYTES_MAX, rules::media::{MediaCheck, MediaKey}};
+use tidemark_core::{
+    model::limits::MEDIA_KEY_BYTES_MAX,
+    rules::media::{MediaCheck, MediaKey},
+};
 use tidemark_tests::Stack;
 
 use super::{

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 use serde_json::{Value, json};
-use tidemark_tests::openapi;
+use tidemark_tests::{Item, openapi};
 
 /// Returns whether a value matches a schema of the document.
 fn fits(schema: &str, value: &Value) -> bool {
@@ -37,8 +37,8 @@ fn changes() -> [Value; 2] {
 /// Returns a `PushItem` that updates a resource, and one that deletes it.
 fn push_items() -> [Value; 2] {
     [
-        json!({"resource_type": "meter", "action": "update", "client_version": 0, "payload": {"id": "m"}}),
-        json!({"resource_type": "meter", "action": "delete", "client_version": 0, "payload": {"id": "m"}}),
+        Item::update("meter", "m", 0, json!({})).into(),
+        Item::delete("meter", "m", 0).into(),
     ]
 }
 
@@ -89,7 +89,7 @@ fn union_variants_accept_only_their_fields() {
         json!({"resolution": "accept_client"}),
         json!({"resolution": "accept_server", "payload": null}),
     ];
-    let by_temp_id = json!({"resource_type": "meter", "action": "delete", "client_version": 0, "client_temp_id": "t"});
+    let by_temp_id = Item::new("meter", "delete", 0).temp_id("t").into();
     for (schema, values) in [
         ("ItemResult", item_results().to_vec()),
         ("Change", changes().to_vec()),

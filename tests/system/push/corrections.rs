@@ -1,6 +1,7 @@
 //! A rejected create that its device corrects has one conflict, which the successful create
 //! supersedes (§3.9).
 
+use rstest::rstest;
 use serde_json::{Value, json};
 use tidemark_tests::{Device, Item, Stack, scenario};
 
@@ -230,7 +231,7 @@ async fn create_based_on_tombstone_revives_resource() {
     assert_eq!(stack.rows("unique_keys").len(), 1);
 }
 
-/// Builds a delete of the meter `natural` whose base is not known.
+/// Builds a delete of the meter `natural` by a device that has not received any version of it.
 fn delete_natural(version: u64) -> Item {
     Item::delete("meter", "natural", version).base(0)
 }
@@ -267,8 +268,11 @@ async fn assert_stale(device: &Device<'_>, create: Item, code: &str) {
 
 /// A device deletes a resource with a natural id and creates it again before it pulls the delete:
 /// in one batch, in separate batches, and in retries of either.
+#[rstest]
+#[case::in_one_batch(true)]
+#[case::in_separate_batches(false)]
 #[tokio::test]
-async fn create_after_own_delete_revives_resource() {
+async fn create_after_own_delete_revives_resource(#[case] is_one_batch: bool) {
     // The second create has the same content as the first one.
     let first = || create_natural(1).base(0);
     let queue = [
@@ -278,34 +282,32 @@ async fn create_after_own_delete_revives_resource() {
         create_natural(2).base(0).version(4),
     ];
 
-    for is_one_batch in [true, false] {
-        let stack = Stack::new();
-        let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
-        assert_eq!(ana.push_one(first()).await["status"], "ok");
-        for _ in 0..2 {
-            assert_eq!(push_queue(&ana, &queue, is_one_batch).await, [2, 3, 4, 5]);
-        }
+    let stack = Stack::new();
+    let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "phone"));
+    assert_eq!(ana.push_one(first()).await["status"], "ok");
+    for _ in 0..2 {
+        assert_eq!(push_queue(&ana, &queue, is_one_batch).await, [2, 3, 4, 5]);
+    }
 
-        // A retry of the first create returns its version, and content that another device has not
-        // received is not overwritten.
-        assert_eq!(ana.push_one(first()).await["server_version"], 1);
-        let row = &stack.rows("resources")[0];
-        assert_eq!(
-            (&row["server_version"]["N"], &row["deleted"]["BOOL"]),
-            (&json!("5"), &json!(false))
-        );
-        assert_eq!(ana.push_one(delete_natural(5)).await["server_version"], 6);
-        for (version, base) in [(7, 0), (7, 4), (0, 5)] {
-            let stale = create_natural(3).version(version).base(base);
-            assert_stale(&ben, stale, "id_taken").await;
-        }
+    // A retry of the first create returns its version, and content that another device has not
+    // received is not overwritten.
+    assert_eq!(ana.push_one(first()).await["server_version"], 1);
+    let row = &stack.rows("resources")[0];
+    assert_eq!(
+        (&row["server_version"]["N"], &row["deleted"]["BOOL"]),
+        (&json!("5"), &json!(false))
+    );
+    assert_eq!(ana.push_one(delete_natural(5)).await["server_version"], 6);
+    for (version, base) in [(7, 0), (7, 4), (0, 5)] {
+        let stale = create_natural(3).version(version).base(base);
+        assert_stale(&ben, stale, "id_taken").await;
+    }
 
-        // A create of the same device that may have been applied before the delete conflicts as
-        // well.
-        for version in [0, 4, 5] {
-            let stale = create_natural(9).version(version).base(0);
-            assert_stale(&ana, stale, "already_created").await;
-        }
+    // A create of the same device that may have been applied before the delete conflicts as
+    // well.
+    for version in [0, 4, 5] {
+        let stale = create_natural(9).version(version).base(0);
+        assert_stale(&ana, stale, "already_created").await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Ids that are derived for a device cannot be requested by another device (§3.1).
 
 use serde_json::json;
-use tidemark_tests::{Device, Item, Stack};
+use tidemark_tests::{Device, Item, Stack, scenario};
 
 fn create(temp_id: Option<&str>, id: Option<&str>) -> Item {
     Item::new("meter", "create", 0)
@@ -22,7 +22,7 @@ async fn derived() -> String {
 async fn foreign_derived_id_cannot_be_requested() {
     let id = derived().await;
     let stack = Stack::new();
-    let admin = Device::new(&stack, stack.token("acme", "root", &["admin"], &[]), "desk");
+    let admin = Device::new(&stack, scenario::admin(&stack), "desk");
     let (ben, tablet) = (stack.device("ben", "phone"), stack.device("ana", "tablet"));
     let upper = id.to_uppercase().replacen('M', "m", 1);
 

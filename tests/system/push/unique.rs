@@ -169,7 +169,7 @@ async fn concurrent_creates_one_gets_the_value() {
 #[tokio::test]
 async fn unreadable_holder_is_not_named() {
     let stack = Stack::new();
-    let admin = Device::new(&stack, stack.token("acme", "root", &["admin"], &[]), "desk");
+    let admin = Device::new(&stack, scenario::admin(&stack), "desk");
     let elsewhere = create("m-1", "A").channel("group/north");
     assert_eq!(admin.push_one(elsewhere).await["status"], "ok");
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rstest::rstest;
 use serde_json::{Value, json, value::to_raw_value};
 use tidemark::{
     BoxFuture,
@@ -21,7 +22,7 @@ use tidemark::{
 };
 use tidemark_aws::Clock;
 use tidemark_aws::tables::changes::entries;
-use tidemark_tests::{Device, Script, Stack, hooks::Moment, stack::stream_event};
+use tidemark_tests::{Device, Item, Script, Stack, hooks::Moment, stack::stream_event};
 
 use super::{admin, assert_mended, counts, outage, repair, write};
 
@@ -37,38 +38,38 @@ async fn repaired_by(changelog: &StreamConsumer) -> Value {
     serde_json::from_str(response.get()).expect("JSON")
 }
 
+#[rstest]
+#[case::before(Moment::Before)]
+#[case::after(Moment::After)]
 #[tokio::test(start_paused = true)]
-async fn crashed_repair_is_finished_by_the_next() {
-    for moment in [Moment::Before, Moment::After] {
-        for nth in 0.. {
-            let stack = Stack::new();
-            let follower = outage(&stack).await;
-            let hook = Arc::new(Script::dying_at(nth, moment));
-            let died =
-                tokio::time::timeout(Duration::from_secs(600), repaired_through(&stack, hook))
-                    .await
-                    .is_err();
+async fn crashed_repair_is_finished_by_the_next(#[case] moment: Moment) {
+    for nth in 0.. {
+        let stack = Stack::new();
+        let follower = outage(&stack).await;
+        let hook = Arc::new(Script::dying_at(nth, moment));
+        let died = tokio::time::timeout(Duration::from_secs(600), repaired_through(&stack, hook))
+            .await
+            .is_err();
 
-            let [_, missing, appended] = counts(&repair(&stack, json!({})).await);
-            // Changes after a lagging head are missing to devices, but they are not appended again.
+        let [_, missing, appended] = counts(&repair(&stack, json!({})).await);
+        // Changes after a lagging head are missing to devices, but they are not appended again.
+        assert!(
+            missing >= appended && (missing == 0 || died),
+            "{moment:?} {nth}: {missing} {appended}"
+        );
+        assert_eq!(
+            entries(&stack),
+            8,
+            "{moment:?} {nth}: each change is in the log once"
+        );
+        assert_mended(&stack, follower).await;
+
+        if !died {
             assert!(
-                missing >= appended && (missing == 0 || died),
-                "{moment:?} {nth}: {missing} {appended}"
+                nth >= 8,
+                "reads of rows, heads and segments, rows again, segments and heads put: {nth} calls"
             );
-            assert_eq!(
-                entries(&stack),
-                8,
-                "{moment:?} {nth}: each change is in the log once"
-            );
-            assert_mended(&stack, follower).await;
-
-            if !died {
-                assert!(
-                    nth >= 8,
-                    "reads of rows, heads and segments, rows again, segments and heads put: {nth} calls"
-                );
-                break;
-            }
+            break;
         }
     }
 }
@@ -227,51 +228,50 @@ async fn repair_with_unavailable_table_can_be_repeated() {
 
 /// The time of an invocation is bounded: when it is used up, the response has a cursor. If the log
 /// cannot be read to its end in time, the request is rejected with the field to change.
+#[rstest]
+#[case::fast(9, false)]
+#[case::slow(50, true)]
 #[tokio::test]
-async fn invocation_time_is_bounded() {
-    for (seconds_a_call, is_rejected) in [(9, false), (50, true)] {
-        let stack = Stack::new();
-        let follower = outage(&stack).await;
-        let late = Arc::new(AtomicI64::new(0));
-        let ticking = Arc::clone(&late);
-        let hook = Script::new(move |_, _, _, moment| {
-            ticking.fetch_add(
-                if moment == Moment::Before {
-                    seconds_a_call
-                } else {
-                    0
-                },
-                Ordering::SeqCst,
-            );
-            CallFate::Continue
-        });
+async fn invocation_time_is_bounded(#[case] seconds_a_call: i64, #[case] is_rejected: bool) {
+    let stack = Stack::new();
+    let follower = outage(&stack).await;
+    let late = Arc::new(AtomicI64::new(0));
+    let ticking = Arc::clone(&late);
+    let hook = Script::new(move |_, _, _, moment| {
+        ticking.fetch_add(
+            if moment == Moment::Before {
+                seconds_a_call
+            } else {
+                0
+            },
+            Ordering::SeqCst,
+        );
+        CallFate::Continue
+    });
 
-        let started = stack.now();
-        let mut changelog = stack.consumer("changelog", Arc::new(hook));
-        changelog.context.clock = Clock::from_fn(move || {
-            started + chrono::Duration::seconds(late.load(Ordering::SeqCst))
-        });
+    let started = stack.now();
+    let mut changelog = stack.consumer("changelog", Arc::new(hook));
+    changelog.context.clock =
+        Clock::from_fn(move || started + chrono::Duration::seconds(late.load(Ordering::SeqCst)));
 
-        let event = to_raw_value(
-            &json!({"repair": {"tenant": "acme", "channel": "tenant", "dry_run": true}}),
-        )
-        .expect("JSON");
-        let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
-        let response = changelog.invoke_changelog(event).await.expect("a response");
-        let response: Value = serde_json::from_str(response.get()).expect("JSON");
+    let event =
+        to_raw_value(&json!({"repair": {"tenant": "acme", "channel": "tenant", "dry_run": true}}))
+            .expect("JSON");
+    let event = lambda_http::LambdaEvent::new(event, lambda_http::Context::default());
+    let response = changelog.invoke_changelog(event).await.expect("a response");
+    let response: Value = serde_json::from_str(response.get()).expect("JSON");
 
-        if is_rejected {
-            assert_eq!(
-                [&response["status"], &response["path"]],
-                [&json!(422), &json!("repair.since")],
-                "{response}"
-            );
-        } else {
-            assert_eq!(counts(&response), [5, 3, 0]);
-        }
-        repair(&stack, json!({})).await;
-        assert_mended(&stack, follower).await;
+    if is_rejected {
+        assert_eq!(
+            [&response["status"], &response["path"]],
+            [&json!(422), &json!("repair.since")],
+            "{response}"
+        );
+    } else {
+        assert_eq!(counts(&response), [5, 3, 0]);
     }
+    repair(&stack, json!({})).await;
+    assert_mended(&stack, follower).await;
 }
 
 /// If the missing changes do not fit the time, the appended ones are kept, and the same request
@@ -279,11 +279,11 @@ async fn invocation_time_is_bounded() {
 #[tokio::test]
 async fn repeated_repair_continues_after_timeout() {
     let stack = Stack::new();
-    let create = |number: usize| json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": {"id": format!("m-{number}")}});
+    let create = |number: usize| Item::create("meter", &format!("m-{number}"), json!({}));
 
     for from in [0, 50] {
         admin(&stack)
-            .push((from..from + 50).map(create).collect::<Vec<_>>().into())
+            .push(json!((from..from + 50).map(create).collect::<Vec<_>>()))
             .await;
     }
     stack.forget().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack, scenario};
 
 use super::{admin, counts, outage, repair, write};
 
@@ -65,14 +65,14 @@ async fn many(stack: &Stack) -> usize {
     let writer = admin(stack);
     for channel in ["tenant", "user/ana#%", "group/nörd"] {
         let create = |number: usize| {
-            json!({"resource_type": "task", "action": "create", "client_version": 0, "channel": channel,
-                "payload": {"id": format!("t-{number}#%"), "title": "x".repeat(20_000)}})
+            let content = json!({"title": "x".repeat(20_000)});
+            Item::create("task", &format!("t-{number}#%"), content).channel(channel)
         };
         for batch in 0..2 {
-            let items: Vec<Value> = (batch * 40..batch * 40 + 40).map(create).collect();
+            let items: Vec<Item> = (batch * 40..batch * 40 + 40).map(create).collect();
             assert!(
                 writer
-                    .push(items.into())
+                    .push(json!(items))
                     .await
                     .iter()
                     .all(|result| result["status"] == "ok")
@@ -222,13 +222,9 @@ async fn given_up_batch_can_be_sequenced_again() {
 /// Returns the audit entries of repairs, oldest first. Entries of one moment are in no particular
 /// order.
 async fn audited(stack: &Stack) -> Vec<Value> {
-    let token = stack.token("acme", "root", &["admin"], &[]);
-    let list = stack.get("audit?order=oldest", &token).await.ok();
-    let entries = list["entries"].as_array().cloned().unwrap_or_default();
+    let mut entries = scenario::audit_entries(stack, "?order=oldest").await;
+    entries.retain(|entry| entry["action"] == "repair");
     entries
-        .into_iter()
-        .filter(|entry| entry["action"] == "repair")
-        .collect()
 }
 
 /// Asserts that a repair of two channels is audited as one entry for each.

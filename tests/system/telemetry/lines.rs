@@ -6,10 +6,10 @@ use lambda_http::{Context as LambdaContext, RequestExt as _};
 use serde_json::{Value, json};
 use tidemark::engine::{Reply, http::NoHook};
 use tidemark_core::wire::problem::Problem;
-use tidemark_tests::{Stack, stack::stream_event};
+use tidemark_tests::{Stack, scenario::meter, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 
-use super::{CapturedLog, Responder, meter};
+use super::{CapturedLog, Responder};
 
 fn unavailable() -> Arc<Responder> {
     Responder::all(Reply::error(400, "ValidationException", "no"))

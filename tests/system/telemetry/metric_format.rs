@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tidemark_aws::metrics::{self, Metric};
-use tidemark_tests::Stack;
+use tidemark_tests::{Stack, scenario::meter};
 use tracing::level_filters::LevelFilter;
 
-use super::{CapturedLog, meter};
+use super::CapturedLog;
 
 /// Checks a line against the specification of the embedded metric format. CloudWatch drops a line
 /// that violates it without an error.

@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 use chrono::Duration;
 use serde_json::{Value, json};
 use tidemark_aws::metrics::Metric;
-use tidemark_tests::Stack;
+use tidemark_tests::{
+    Item, Stack,
+    scenario::{self, meter},
+};
 use tracing::level_filters::LevelFilter;
 
-use super::{CapturedLog, meter};
+use super::CapturedLog;
 
 /// Returns the metrics of each line since the last call, with the function of the line.
 fn measured(written: &CapturedLog) -> Vec<(String, BTreeMap<String, u64>)> {
@@ -78,14 +81,11 @@ fn wrote(rows: u64, mut pushed: Vec<(&'static str, u64)>) -> Vec<(&'static str, 
 /// Returns a batch with one applied item, one conflict, one error, and one error that may be
 /// retried, because the upload of `photo` is missing.
 fn batch_of_every_outcome(photo: &Value) -> Value {
-    let missing = json!({"resource_type": "submission", "action": "create", "client_temp_id": "t-1", "client_version": 0,
-        "payload": {"form_id": "f", "data": {}, "media": [photo]}});
-    let unknown =
-        json!({"resource_type": "volcano", "action": "create", "client_version": 0, "payload": {}});
+    let submission = json!({"form_id": "f", "data": {}, "media": [photo]});
     json!([
         meter("update", "m-1", 1, json!({"reading": 3})),
-        unknown,
-        missing,
+        Item::new("volcano", "create", 0).payload(json!({})),
+        Item::create_as("submission", "t-1", submission),
         meter("update", "m-2", 1, json!({"a": 1}))
     ])
 }
@@ -130,29 +130,18 @@ async fn push_counts_items_by_outcome() {
 
 /// Creates a conflict of Ana's phone about each of two meters. Returns their ids.
 async fn two_conflicts(stack: &Stack) -> [String; 2] {
-    let office = stack.device("office", "pc");
-    let mut ids = [String::new(), String::new()];
-    for (id, meter_id) in ids.iter_mut().zip(["m-1", "m-2"]) {
-        office
-            .push_one(meter("create", meter_id, 0, json!({"reading": 1})))
-            .await;
-        office
-            .push_one(meter("update", meter_id, 1, json!({"reading": 2})))
-            .await;
-        let rejected = stack
-            .device("ana", "phone")
-            .push_one(meter("update", meter_id, 1, json!({"reading": 3})))
-            .await;
-        *id = rejected["conflict_id"].as_str().unwrap().to_owned();
-    }
-    ids
+    let fields = || [1, 2, 3].map(|reading| json!({"reading": reading}));
+    [
+        scenario::open_conflict(stack, "m-1", fields()).await,
+        scenario::open_conflict(stack, "m-2", fields()).await,
+    ]
 }
 
 #[tokio::test]
 async fn resolution_counts_once_per_entry_point() {
     let stack = Stack::new();
     let [by_api, directly] = two_conflicts(&stack).await;
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(&stack);
     let path = format!("conflicts/{by_api}/resolve");
     let decision = json!({"resolution": "accept_client"});
     let event = json!({"conflict_id": directly, "tenant": "acme", "resolved_by": "ops", "resolution": "accept_client"});

@@ -8,12 +8,12 @@ mod services;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tidemark_tests::Stack;
+use tidemark_tests::{Stack, scenario::meter};
 use tracing::level_filters::LevelFilter;
 
 use day::{day, rejections};
 
-use super::{CapturedLog, meter, metric_format::assert_valid, subscribe};
+use super::{CapturedLog, metric_format::assert_valid, subscribe};
 
 /// The secret text in all places that a user can write.
 const WORD: &str = "Sesame-Open";

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use tidemark::engine::{Reply, http::CallFate};
 use tidemark_aws::Random;
-use tidemark_tests::{ApiResponse, Script, Stack, hooks::Moment};
+use tidemark_tests::{ApiResponse, Item, Script, Stack, hooks::Moment};
 use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
 
@@ -80,10 +80,10 @@ async fn pushed(
     let media = stack.media("push", hook);
 
     let payload = match throttled {
-        TRANSACTION => json!({"id": "secret-id", "code": "X"}),
-        _ => json!({"id": "secret-id"}),
+        TRANSACTION => json!({"code": "X"}),
+        _ => json!({}),
     };
-    let item = json!({"resource_type": "meter", "action": "create", "client_version": 0, "payload": payload});
+    let item = Item::create("meter", "secret-id", payload);
     let body = json!({"device_id": "phone", "items": [item]});
     let event = stack
         .event(

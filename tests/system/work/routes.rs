@@ -4,7 +4,16 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tidemark_core::{model::{limits::{BATCH_ITEMS_MAX, BODY_BYTES_MAX, PAGE_READ_BYTES_MAX, PAYLOAD_BYTES_MAX, RESPONSE_BYTES_MAX, SEGMENT_BYTES_MAX, STATUS_BYTES_MAX}, work}, wire::routes::ROUTES};
+use tidemark_core::{
+    model::{
+        limits::{
+            BATCH_ITEMS_MAX, BODY_BYTES_MAX, PAGE_READ_BYTES_MAX, PAYLOAD_BYTES_MAX,
+            RESPONSE_BYTES_MAX, SEGMENT_BYTES_MAX, STATUS_BYTES_MAX,
+        },
+        work,
+    },
+    wire::routes::ROUTES,
+};
 use tidemark_tests::requests::{Case, LARGE_BYTES, Scale, TrafficCounter, cases};
 
 /// The limits for the requests of a route.

@@ -2,6 +2,7 @@
 //! noise, which hardly compresses.
 
 use serde_json::{Value, json};
+use tidemark_tests::Item;
 
 const WORDS: [&str; 12] = [
     "gate", "locked", "meter", "behind", "shed", "dog", "ring", "twice", "rust", "on", "cover",
@@ -24,9 +25,9 @@ pub fn form(number: usize, edit: usize, bytes: usize) -> Value {
     let mut note = String::with_capacity(missing + 8);
 
     // Pseudo-random words, so that the compression ratio is that of plain words without a pattern.
-    let mut random = noise_of(mixed);
+    let mut random = fastrand::Rng::with_seed(mixed as u64);
     while note.len() < missing {
-        note.push_str(WORDS[random() % WORDS.len()]);
+        note.push_str(WORDS[random.usize(..WORDS.len())]);
         note.push(' ');
     }
     note.truncate(missing);
@@ -39,44 +40,38 @@ pub fn form(number: usize, edit: usize, bytes: usize) -> Value {
 /// Creates a payload of `bytes` bytes of random base64 text.
 pub fn noise(number: usize, bytes: usize) -> Value {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut random = noise_of(number);
+    let mut random = fastrand::Rng::with_seed(number as u64);
     let frame = json!({"form_id": "f", "data": {"t": ""}}).to_string().len();
     let text: String = (frame..bytes)
-        .map(|_| char::from(LETTERS[random() % 64]))
+        .map(|_| char::from(LETTERS[random.usize(..LETTERS.len())]))
         .collect();
     json!({"form_id": "f", "data": {"t": text}})
 }
 
-/// Returns a pseudo-random generator with a fixed seed.
-fn noise_of(seed: usize) -> impl FnMut() -> usize {
-    let mut state = seed as u64 + 1;
-    move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize
-    }
-}
-
 /// Returns the item that creates a submission.
 pub fn create(number: usize, payload: Value) -> Value {
-    json!({"client_temp_id": format!("tmp-{number}"), "resource_type": "submission", "action": "create", "client_version": 1, "payload": payload})
+    let create = Item::create_as("submission", &format!("tmp-{number}"), payload);
+    create.version(1).into()
 }
 
 /// Returns the item that creates a meter, which has a unique code.
 pub fn create_unique(number: usize) -> Value {
-    json!({"resource_type": "meter", "action": "create", "client_temp_id": format!("tmp-{number}"), "client_version": 0,
-        "payload": {"code": format!("code-{number}"), "reading": 0}})
+    let payload = json!({"code": format!("code-{number}"), "reading": 0});
+    Item::create_as("meter", &format!("tmp-{number}"), payload).into()
 }
 
 /// Returns the item that updates a submission, based on this version.
 pub fn update(id: &Value, version: u64, payload: Value) -> Value {
-    let mut payload = payload;
-    payload["id"] = id.clone();
-    json!({"resource_type": "submission", "action": "update", "client_version": version, "base_version": version, "payload": payload})
+    let update = Item::update("submission", id_of(id), version, payload);
+    update.base(version).into()
 }
 
 /// Returns the item that deletes a submission.
 pub fn delete(id: &Value, version: u64) -> Value {
-    json!({"resource_type": "submission", "action": "delete", "client_version": version, "base_version": version, "payload": {"id": id}})
+    let delete = Item::delete("submission", id_of(id), version);
+    delete.base(version).into()
+}
+
+fn id_of(server_id: &Value) -> &str {
+    server_id.as_str().expect("the server has assigned an id")
 }

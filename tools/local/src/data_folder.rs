@@ -2,53 +2,16 @@
 //! lock file that prevents two runners from sharing it. Missing parts are created and unknown
 //! contents are rejected; there is no migration.
 
+mod error;
+
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use error::DataFolderError;
+
 /// The version of the data format that this build reads and writes.
 const VERSION: &str = "2";
-
-/// Reasons why a data folder cannot be used. The messages are for a person at a terminal.
-#[derive(Debug, thiserror::Error)]
-pub enum DataFolderError {
-    /// The folder cannot be written: no permission, no space, or a file with its name exists.
-    #[error(
-        "cannot write the data folder {folder}: {source}; choose another one with --data, or use --memory"
-    )]
-    Unwritable {
-        /// Path of the data folder.
-        folder: String,
-        /// Error of the operating system.
-        source: io::Error,
-    },
-    /// The folder was written by a build with another data format.
-    #[error(
-        "{folder} was written by version {found} of the data format, this build reads {VERSION}; start with --data another folder or delete it"
-    )]
-    OtherVersion {
-        /// Path of the data folder.
-        folder: String,
-        /// Format version of the folder.
-        found: String,
-    },
-    /// The folder contains files but is not a data folder.
-    #[error(
-        "{folder} holds files but is no data folder of tidemark; start with --data another folder"
-    )]
-    NotOurs {
-        /// Path of the data folder.
-        folder: String,
-    },
-    /// Another process holds the lock of the folder.
-    #[error(
-        "{folder} is in use by another running tidemark; stop that one, or start with --data another folder"
-    )]
-    InUse {
-        /// Path of the data folder.
-        folder: String,
-    },
-}
 
 /// An open data folder, locked until it is dropped.
 #[derive(Debug)]
@@ -158,64 +121,4 @@ fn display_path(root: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn closed_folder_can_be_reopened() {
-        let home = tempfile::tempdir().unwrap();
-        let root = home.path().join("data");
-        drop(DataFolder::open(&root).unwrap());
-        assert_eq!(
-            DataFolder::open(&root).unwrap().database(),
-            root.join("dynamodb.sqlite")
-        );
-    }
-
-    #[test]
-    fn folder_of_other_version_is_rejected_unchanged() {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("VERSION"), "1\n").unwrap();
-        let message = DataFolder::open(home.path()).unwrap_err().to_string();
-        assert!(
-            message.contains("was written by version 1 of the data format, this build reads 2"),
-            "{message}"
-        );
-        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn folder_in_use_is_rejected() {
-        let home = tempfile::tempdir().unwrap();
-        let _open = DataFolder::open(home.path()).unwrap();
-        let message = DataFolder::open(home.path()).unwrap_err().to_string();
-        assert!(
-            message.contains("is in use by another running tidemark"),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn folder_with_foreign_files_is_rejected() {
-        let home = tempfile::tempdir().unwrap();
-        std::fs::write(home.path().join("thesis.txt"), "precious").unwrap();
-        assert!(matches!(
-            DataFolder::open(home.path()),
-            Err(DataFolderError::NotOurs { .. })
-        ));
-    }
-
-    #[test]
-    fn file_in_place_of_folder_is_reported() {
-        let home = tempfile::tempdir().unwrap();
-        let file = home.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        let message = DataFolder::open(&file.join("data"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("cannot write the data folder"),
-            "{message}"
-        );
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ mod dynamodb;
 pub mod event;
 mod guard;
 pub mod invoke;
+mod response;
 mod router;
 
 pub use dynamodb::router as dynamodb_router;
@@ -19,17 +20,15 @@ pub use guard::Guard;
 pub use router::{Front, RouteError, router};
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::response::Response;
-use http::{StatusCode, header};
-use serde_json::json;
 use tidemark_aws::entry;
 
 use crate::BoxFuture;
+
+use response::{failed, is_too_long, json_response, message, not_found, respond, too_long};
 
 /// Largest request body in bytes that API Gateway accepts.
 pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -82,74 +81,6 @@ pub async fn invoke(kind: ApiKind, inbound: &event::Inbound<'_>, function: &Func
         Ok(response) => respond(response),
         Err(error) => failed(inbound.route.function, &error),
     }
-}
-
-fn failed(function: &str, error: &dyn std::fmt::Display) -> Response {
-    tracing::error!(function, %error, "function failed");
-    message(StatusCode::BAD_GATEWAY, "Internal server error")
-}
-
-fn respond(response: http::Response<lambda_http::Body>) -> Response {
-    if payload_bytes(response.body()) > LAMBDA_PAYLOAD_BYTES_MAX {
-        tracing::error!("function response exceeds Lambda's limit of 6 MB");
-        return message(StatusCode::BAD_GATEWAY, "Internal server error");
-    }
-    response.map(|body| match body {
-        lambda_http::Body::Text(text) => Body::from(text),
-        lambda_http::Body::Binary(bytes) => Body::from(bytes),
-        _ => Body::empty(),
-    })
-}
-
-/// Returns the size in bytes of the body in Lambda's response, escaped as a JSON string or encoded
-/// in base64.
-fn payload_bytes(body: &lambda_http::Body) -> usize {
-    match body {
-        lambda_http::Body::Text(text) => tidemark_core::model::limits::escaped_bytes(text),
-        lambda_http::Body::Binary(bytes) => bytes.len().div_ceil(3) * 4,
-        _ => 0,
-    }
-}
-
-/// Returns API Gateway's response to an unknown route. A real REST API returns 403 "Missing
-/// Authentication Token", which misleads newcomers to look for a token; here both kinds return 404.
-fn not_found() -> Response {
-    message(StatusCode::NOT_FOUND, "Not Found")
-}
-
-fn too_long(kind: ApiKind) -> Response {
-    let text = match kind {
-        ApiKind::Rest => "Request Too Long",
-        ApiKind::Http => "Request Entity Too Large",
-    };
-    message(StatusCode::PAYLOAD_TOO_LARGE, text)
-}
-
-/// Returns whether a body was not read because it is too long, and not because the connection broke
-/// or the request is malformed.
-fn is_too_long(error: &axum::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<http_body_util::LengthLimitError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-fn message(status: StatusCode, text: &str) -> Response {
-    json_response(status, json!({ "message": text }).to_string())
-}
-
-fn json_response(status: StatusCode, body: impl Into<Body>) -> Response {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        http::HeaderValue::from_static("application/json"),
-    );
-    response
 }
 
 /// Requests come from this machine only, because the listener is bound to it.

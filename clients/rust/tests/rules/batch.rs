@@ -23,12 +23,11 @@ fn batch_is_repeated_until_its_response() {
 fn request_contains_device_token_and_items() {
     let mut device = TestDevice::with_meter(1);
     device.update();
-    let item = json!({"resource_type": "meter", "action": "update", "channel": "tenant", "client_version": 1,
-        "base_version": 1, "payload": {"id": "m-1", "reading": 1}});
-    assert_eq!(
-        device.send(),
-        json!({"device_id": "phone", "client_sync_token": "tm1_page", "batch_id": "batch-1", "items": [item]})
-    );
+    let item = json!({"resource_type": "meter", "action": "update", "channel": "tenant",
+        "client_version": 1, "base_version": 1, "payload": {"id": "m-1", "reading": 1}});
+    let body = json!({"device_id": "phone", "client_sync_token": "tm1_page",
+        "batch_id": "batch-1", "items": [item]});
+    assert_eq!(device.send(), body);
 }
 
 #[test]

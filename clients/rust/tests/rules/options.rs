@@ -15,8 +15,8 @@ fn default_is_the_documented_client() {
 fn earliest_client_sends_fewer_fields() {
     let mut device = TestDevice::with(Client::with_options("phone", Options::EARLIEST));
     device.edit(EditContent::Create("{}"));
-    let item = json!({"resource_type": "meter", "action": "create", "channel": "tenant", "client_version": 0,
-        "payload": {"id": "m-1"}});
+    let item = json!({"resource_type": "meter", "action": "create", "channel": "tenant",
+        "client_version": 0, "payload": {"id": "m-1"}});
     assert_eq!(
         device.send(),
         json!({"device_id": "phone", "client_sync_token": null, "items": [item]})

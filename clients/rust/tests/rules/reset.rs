@@ -74,7 +74,7 @@ fn left_group_without_pull_is_dropped() {
     device.edit_of(task("pulled"), EditContent::Create("{}"));
     device.push(json!([ok(1)]));
 
-    device.client.drop_left_groups(&["south"]);
+    device.client.retain_groups(&["south"]);
     let is_displayed =
         ["north", "south", "pulled"].map(|group| device.client.displayed(&task(group)).is_some());
     assert_eq!(is_displayed, [false, true, true]);

@@ -70,7 +70,8 @@ impl TestDevice {
 
     /// Applies a page with these fields.
     pub fn pull(&mut self, fields: Value) -> PageReport {
-        let mut page = json!({"next_token": "tm1_page", "changes": [], "has_more": false, "server_time": TIME});
+        let mut page = json!({"next_token": "tm1_page", "changes": [], "has_more": false,
+            "server_time": TIME});
         page.as_object_mut()
             .unwrap()
             .extend(fields.as_object().unwrap().clone());
@@ -112,16 +113,16 @@ pub fn numbers(edit: &Edit) -> (u64, u64) {
 
 /// Returns a response with these results.
 pub fn response(results: Value) -> PushResponse {
-    let response = json!({"batch_id": "batch-server", "processed_at": TIME, "server_sync_token": "tm1_push",
-        "results": results});
+    let response = json!({"batch_id": "batch-server", "processed_at": TIME,
+        "server_sync_token": "tm1_push", "results": results});
     serde_json::from_str(&response.to_string()).unwrap()
 }
 
 /// Returns the result of an edit of the meter with these fields in addition.
 pub fn result(status: &str, version: impl Into<Option<u64>>, fields: Value) -> Value {
     let version: Option<u64> = version.into();
-    let mut result = json!({"index": 0, "client_temp_id": null, "status": status, "server_id": "m-1",
-        "server_version": version});
+    let mut result = json!({"index": 0, "client_temp_id": null, "status": status,
+        "server_id": "m-1", "server_version": version});
     result
         .as_object_mut()
         .unwrap()

@@ -23,9 +23,10 @@ use tidemark_core::{
 
 pub(super) use take::FillOutcome;
 
-/// The number of segments in the first read of a channel. Two segments hold a hundred changes if
-/// devices push batches of fifty. The number doubles with each further read.
+/// The number of segments in the first read of a channel, enough for a page of a hundred changes if
+/// devices push batches of 25. The number doubles with each further read, up to [`SEGMENTS_MAX`].
 const SEGMENTS_FIRST: i32 = 4;
+/// The maximum number of segments in one read.
 const SEGMENTS_MAX: i32 = 64;
 
 /// The progress of a pull in one channel.

@@ -39,9 +39,9 @@ pub(super) async fn fill_for(
         .map(|device_id| Author::device(&principal.user, device_id));
     let page = || Page::new(request.limit, reader.as_ref());
 
-    if request.own_changes == Some(OwnChanges::Unacknowledged) {
+    if request.own_changes == Some(OwnChanges::WithoutReceipt) {
         let (mut page, mut cursors) = (
-            page().with_own(Own::Unacknowledged(receipts.clone())),
+            page().with_own(Own::WithoutReceipt(receipts.clone())),
             opened,
         );
         fill(context, &mut page, &mut cursors, now).await?;

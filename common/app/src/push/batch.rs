@@ -7,6 +7,7 @@ mod decide;
 mod dry_run;
 mod load;
 mod media;
+mod results;
 mod rounds;
 mod rows;
 mod scheduler;
@@ -26,14 +27,11 @@ use tidemark_core::{
 };
 
 use self::{
-    load::BatchReads,
-    rounds::{BatchRun, record_results},
-    rows::Rows,
-    scheduler::Scheduler,
+    load::BatchReads, results::record_results, rounds::BatchRun, rows::Rows, scheduler::Scheduler,
 };
 use crate::push::Mode;
 
-/// The parsed items of a batch, with the rows that they reference.
+/// The parsed items of a batch, with the rows of their resources and of their references.
 #[derive(Debug)]
 pub struct Batch {
     intake: Intake,
@@ -45,7 +43,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Parses the items and reads the rows that they reference, in one round trip.
+    /// Parses the items, and reads the rows of their resources and of their references in one
+    /// round trip.
     ///
     /// # Errors
     /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row other
@@ -135,7 +134,7 @@ impl Batch {
         let known = groups.iter().map(|group| group.key.clone()).collect();
         let rows = Rows::new(loaded, known, conflicting_creates, mode);
         let scheduler = Scheduler::new(groups, earlier, sender, results);
-        // Boxed like the other large futures of a push.
+        // Boxed to reduce the nesting depth of futures, which the compiler limits.
         Box::pin(run.run(scheduler, rows, results)).await
     }
 }

@@ -72,7 +72,8 @@ pub(super) async fn finish(
     match context.tables.transact(parts).await? {
         TransactionOutcome::Done => Ok(()),
         cancelled if cancelled.is_concurrent_update() => {
-            let detail = "another request stored results of the batch concurrently: read the batch, and replay it again if items are left";
+            let detail = "another request stored results of the batch concurrently: read the \
+                          batch, and replay it again if items are left";
             Err(Problem::new(ProblemCode::Contended, detail).into())
         }
         TransactionOutcome::Cancelled(_) => Err(Error::unavailable(
@@ -81,6 +82,7 @@ pub(super) async fn finish(
     }
 }
 
+/// Returns an audit entry about the replay, with the results before it.
 fn entry(
     context: &Context,
     admin: &Principal,
@@ -88,23 +90,20 @@ fn entry(
     action: AuditAction,
     at: DateTime<Utc>,
 ) -> AuditEntry {
+    let results_before = stored
+        .read
+        .answered
+        .as_ref()
+        .and_then(|answered| audited_results(&answered.results));
+    let id = context.clock.unique_id().to_string();
+
     AuditEntry {
         user: stored.id.user.clone(),
         device_id: stored.id.device_id.clone(),
         batch_id: Some(stored.id.to_string()),
         runs_as: Some(RunsAs::from(&stored.kept.principal)),
-        before: stored
-            .read
-            .answered
-            .as_ref()
-            .and_then(|answered| audited_results(&answered.results)),
-        ..AuditEntry::new(
-            context.clock.unique_id().to_string(),
-            at,
-            action,
-            &admin.user,
-            Via::Api,
-        )
+        before: results_before,
+        ..AuditEntry::new(id, at, action, &admin.user, Via::Api)
     }
 }
 

@@ -2,24 +2,28 @@
 //! cannot be parsed is treated as absent. If the request cannot be processed without it, the request
 //! carries the problem that [`crate::http::serve`] returns.
 
-use std::{borrow::Cow, collections::HashMap};
+mod content;
+mod context;
 
-use aws_lambda_events::apigw::{ApiGatewayProxyRequestContext, ApiGatewayV2httpRequestContext};
+use std::borrow::Cow;
+
 use base64::{
-    Engine as _, alphabet,
+    alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use lambda_http::{
     Body, Context as LambdaContext, Request, RequestExt as _,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri},
-    request::RequestContext,
+    http::{Method, Uri},
 };
 use tidemark_core::wire::problem::{Problem, ProblemCode};
 
 use super::{
-    fields::{RawFields, field, many, nested, object, text, texts},
+    fields::{RawFields, field, nested, object, text, texts},
     shape::Shape,
 };
+
+use content::{body, headers, query};
+use context::request_context;
 
 /// Base64 as API Gateway encodes it. Missing padding is accepted.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -100,104 +104,4 @@ fn method_and_path<'a>(
 
 fn no_such_route() -> Problem {
     Problem::new(ProblemCode::NotFound, "there is no such route")
-}
-
-fn body(fields: &RawFields<'_>) -> Result<Body, Problem> {
-    let Some(sent) = fields
-        .get("body")
-        .copied()
-        .filter(|body| body.get() != "null")
-    else {
-        return Ok(Body::Empty);
-    };
-
-    let unreadable = |detail: &str| Problem::malformed("$", detail);
-    let sent = text(sent).ok_or_else(|| unreadable("the body is not text"))?;
-    let is_base64_encoded = fields
-        .get("isBase64Encoded")
-        .is_some_and(|value| value.get() == "true");
-    if !is_base64_encoded {
-        return Ok(Body::from(sent.into_owned()));
-    }
-
-    let bytes = BASE64
-        .decode(sent.as_bytes())
-        .map_err(|_| unreadable("the body is declared as base64 and is not valid base64"))?;
-    Ok(Body::from(bytes))
-}
-
-/// Returns all values of all headers. Skips headers that HTTP does not allow. A REST API sends both
-/// forms of headers, an HTTP API only the form with joined values.
-fn headers(fields: &RawFields<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for source in ["multiValueHeaders", "headers"] {
-        let known = headers.clone();
-        for (name, values) in &nested(fields, source) {
-            let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-                continue;
-            };
-            if known.contains_key(&name) {
-                continue;
-            }
-            for value in many(values) {
-                // `append` would panic if the map is full, so further headers are skipped.
-                let _ = HeaderValue::from_bytes(value.as_bytes())
-                    .map(|value| headers.try_append(&name, value));
-            }
-        }
-    }
-
-    headers
-}
-
-/// Returns the query parameters with all their values. The map of an HTTP API joins repeated
-/// parameters with commas, so the raw query string is parsed instead; an invalid escape in it is
-/// kept literally.
-fn query(fields: &RawFields<'_>) -> HashMap<String, Vec<String>> {
-    let mut query: HashMap<String, Vec<String>> = HashMap::new();
-    if let Some(raw) = field(fields, "rawQueryString") {
-        for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
-            query
-                .entry(name.into_owned())
-                .or_default()
-                .push(value.into_owned());
-        }
-        return query;
-    }
-
-    for source in ["multiValueQueryStringParameters", "queryStringParameters"] {
-        for (name, values) in &nested(fields, source) {
-            let values = || many(values).into_iter().map(Cow::into_owned).collect();
-            query.entry(name.clone()).or_insert_with(values);
-        }
-    }
-    query.retain(|_, values| !values.is_empty());
-    query
-}
-
-/// Returns the parts of the request context that the functions use: request id, route and stage.
-fn request_context(
-    shape: Shape,
-    gateway: &RawFields<'_>,
-    fields: &RawFields<'_>,
-) -> RequestContext {
-    let owned = |name: &str| field(gateway, name).map(Cow::into_owned);
-
-    match shape {
-        Shape::Rest => {
-            let mut context = ApiGatewayProxyRequestContext::default();
-            context.request_id = owned("requestId");
-            context.resource_path = owned("resourcePath");
-            context.stage = owned("stage");
-            RequestContext::ApiGatewayV1(context)
-        }
-        Shape::Http => {
-            let mut context = ApiGatewayV2httpRequestContext::default();
-            context.request_id = owned("requestId");
-            context.route_key =
-                owned("routeKey").or_else(|| field(fields, "routeKey").map(Cow::into_owned));
-            context.stage = owned("stage");
-            RequestContext::ApiGatewayV2(context)
-        }
-    }
 }

@@ -17,6 +17,7 @@ mod find;
 mod keys;
 mod legacy;
 mod list;
+mod nested;
 mod open_count;
 mod opened;
 mod payloads;
@@ -28,25 +29,17 @@ mod row;
 mod statements;
 pub(crate) mod versions;
 
-use serde::{Deserialize, Serialize};
-use tidemark_core::{
-    model::{
-        conflict::{ConflictEdit, ConflictOutcome},
-        edit::Action,
-        json,
-        resolution::Resolution,
-        resource::EditId,
-    },
-    wire::text,
-};
+use tidemark_core::model::resource::EditId;
 
 pub use by_device::{DeviceConflict, NewestConflicts};
 pub use find::DeviceConflicts;
 pub use list::ConflictCursor;
 pub(crate) use resolution::read_resolution;
 
-use super::{Table, moment, statements::WriteOutcome};
+use super::{Table, statements::WriteOutcome};
 use crate::error::Error;
+
+use nested::{EditRow, OutcomeRow};
 
 /// Maximum bytes of each payload in a conflict's own row: that of the first edit, of a joined edit
 /// and of the server. It keeps the row small regardless of the payload sizes.
@@ -60,76 +53,6 @@ const PART_BYTES_MAX: usize = 300 * 1024;
 /// Client for the table `conflicts`.
 #[derive(Debug, Clone)]
 pub struct Conflicts(pub(super) Table);
-
-/// The stored outcome of a resolved conflict.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct OutcomeRow {
-    #[serde(with = "text")]
-    resolution: Resolution,
-    resolved_by: String,
-    resolved_at: i64,
-    note: Option<String>,
-    server_version: u64,
-    merged_digest: Option<String>,
-}
-
-/// A joined edit. If its payload is missing, it is stored in a separate row.
-#[derive(Debug, Serialize, Deserialize)]
-struct EditRow {
-    edit: String,
-    #[serde(with = "text")]
-    action: Action,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    client_payload: Option<String>,
-    /// Name of the row with its payload. Earlier builds named that row after the edit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    part: Option<String>,
-    client_version: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    base_version: Option<u64>,
-}
-
-impl EditRow {
-    /// Creates the row of an edit; `part` names the separate row with its payload, if there is one.
-    fn new(edit: &ConflictEdit, part: Option<String>) -> Self {
-        Self {
-            edit: hex(edit.id),
-            action: edit.action,
-            client_payload: part.is_none().then(|| edit.payload.get().to_owned()),
-            part,
-            client_version: edit.client_version,
-            base_version: edit.base_version,
-        }
-    }
-}
-
-impl OutcomeRow {
-    fn new(outcome: &ConflictOutcome) -> Self {
-        Self {
-            resolution: outcome.resolution,
-            resolved_by: outcome.resolved_by.clone(),
-            resolved_at: outcome.resolved_at.timestamp_millis(),
-            note: outcome.note.clone(),
-            server_version: outcome.server_version,
-            merged_digest: outcome.merged_digest.map(|digest| json::hex(&digest)),
-        }
-    }
-
-    fn read(self) -> Result<ConflictOutcome, Error> {
-        let unreadable = |what: &str| Error::unreadable("outcome of a conflict", what);
-        let merged_digest = self
-            .merged_digest
-            .map(|text| digest(&text).ok_or_else(|| unreadable("merged_digest")));
-        Ok(ConflictOutcome {
-            resolution: self.resolution,
-            resolved_by: self.resolved_by,
-            resolved_at: moment(self.resolved_at)?,
-            note: self.note,
-            server_version: self.server_version,
-            merged_digest: merged_digest.transpose()?,
-        })
-    }
-}
 
 /// Parses an edit id from the text that [`hex`] produces.
 fn edit_id(text: &str) -> Result<EditId, Error> {

@@ -1,14 +1,16 @@
 //! Conditional PartiQL statements in batches. Each statement succeeds or fails on its own, at the
 //! write units of a single put and a tenth of its CPU time.
 
-use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse,
-    ReturnConsumedCapacity,
-};
+mod outcome;
+
+use aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, ReturnConsumedCapacity};
 use futures_util::future::try_join_all;
 
 use super::{THROTTLED_ATTEMPTS_MAX, Table};
 use crate::error::Error;
+
+pub use outcome::WriteOutcome;
+use outcome::outcome;
 
 /// Maximum number of statements in one BatchExecuteStatement request.
 const STATEMENTS_MAX: usize = 25;
@@ -17,18 +19,6 @@ const STATEMENTS_MAX: usize = 25;
 const CALL_BYTES_MAX: usize = 512 * 1024;
 /// Maximum number of concurrent requests.
 const CALLS_AT_ONCE: usize = 2;
-
-/// The outcome of a conditional row write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteOutcome {
-    /// The row was written by this statement.
-    Written,
-    /// The condition failed because of a concurrent update, or because an earlier attempt of this
-    /// write was applied and its response was lost.
-    ConditionFailed,
-    /// The table throttled the write or is unavailable.
-    Unavailable,
-}
 
 impl Table {
     /// Executes one statement for each element of `bytes`, the payload size of that statement. The
@@ -105,34 +95,6 @@ pub(super) fn statement(
     statement
         .build()
         .map_err(|error| Error::unencoded("statement", error))
-}
-
-fn outcome(response: &BatchStatementResponse) -> WriteOutcome {
-    let Some(error) = &response.error else {
-        return WriteOutcome::Written;
-    };
-    match &error.code {
-        Some(
-            BatchStatementErrorCodeEnum::ConditionalCheckFailed
-            | BatchStatementErrorCodeEnum::DuplicateItem,
-        ) => WriteOutcome::ConditionFailed,
-        code => {
-            // The message of a throttled statement names the exceeded limit. The message of another
-            // error may quote the statement and is not logged.
-            let is_throttled = matches!(
-                code,
-                Some(
-                    BatchStatementErrorCodeEnum::ThrottlingError
-                        | BatchStatementErrorCodeEnum::ProvisionedThroughputExceeded
-                        | BatchStatementErrorCodeEnum::RequestLimitExceeded
-                )
-            );
-
-            let reason = error.message().filter(|_| is_throttled);
-            tracing::warn!(?code, reason, "DynamoDB did not write a row");
-            WriteOutcome::Unavailable
-        }
-    }
 }
 
 /// Splits statements into requests within the limits on statements and on bytes.

@@ -1,9 +1,13 @@
 //! The audit log (§7): administrative actions with their author, their time, and the state before
 //! and after them. Entries are appended and never changed.
 
+mod runs_as;
+
 use chrono::{DateTime, Utc};
 
-use crate::model::{json::Json, keyword::keywords, principal::Principal, resolution::Resolution};
+use crate::model::{json::Json, keyword::keywords, resolution::Resolution};
+
+pub use runs_as::RunsAs;
 
 /// The kind of an audited action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,32 +127,4 @@ pub struct WrittenResource {
     pub server_version: u64,
     /// Whether the push deletes the resource.
     pub deleted: bool,
-}
-
-/// The claims with which a replay runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunsAs {
-    /// The user who pushed the batch.
-    pub user: String,
-    /// The roles stored with the batch, without `admin` unless the request asked for it.
-    pub roles: Vec<String>,
-    /// The groups stored with the batch.
-    pub groups: Vec<String>,
-}
-
-impl From<&Principal> for RunsAs {
-    fn from(
-        Principal {
-            user,
-            roles,
-            groups,
-            ..
-        }: &Principal,
-    ) -> Self {
-        Self {
-            user: user.clone(),
-            roles: roles.clone(),
-            groups: groups.clone(),
-        }
-    }
 }

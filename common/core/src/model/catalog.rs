@@ -1,8 +1,14 @@
 //! The catalog (§2): the resource types that a deployment synchronizes, declared in `catalog.toml`.
 
+mod error;
+mod policy;
+
 use std::collections::BTreeMap;
 
 use crate::model::{channel::Channel, keyword::keywords};
+
+pub use error::CatalogError;
+pub use policy::Policy;
 
 /// The resource types of a deployment.
 #[derive(Debug, Clone)]
@@ -44,47 +50,6 @@ pub enum DefaultChannel {
 }
 
 keywords!(DefaultChannel, "channel", Tenant => "tenant", User => "user", Group => "group");
-
-/// The conflict policy: how edits of two devices on the same version are resolved (§5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Policy {
-    /// An admin resolves the conflict.
-    #[default]
-    Manual,
-    /// Edits of different top-level fields merge.
-    FieldMerge,
-    /// The device's edit is applied.
-    ClientWins,
-    /// The device's edit is dropped.
-    ServerWins,
-}
-
-keywords!(
-    Policy, "policy",
-    Manual => "manual",
-    FieldMerge => "field_merge",
-    ClientWins => "client_wins",
-    ServerWins => "server_wins",
-);
-
-/// The reason why a catalog is rejected.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogError {
-    /// The text is not TOML, or does not have the structure of a catalog.
-    #[error("catalog: {0}")]
-    Malformed(String),
-    /// A name cannot be part of a table key.
-    #[error("catalog: type {0:?}: names and id prefixes are 1 to 64 of a-z, 0-9, '_' and '-'")]
-    Name(String),
-    /// A field refers to a type that the catalog does not contain.
-    #[error("catalog: type {0:?}: field {1:?} refers to {2:?}, which the catalog lacks")]
-    Reference(String, String, String),
-    /// `unique_ignores_empty` is set, but the type has no unique fields.
-    #[error(
-        "catalog: type {0:?}: unique_ignores_empty applies to the fields of unique, which has none"
-    )]
-    UniqueIgnoresEmpty(String),
-}
 
 impl Catalog {
     /// Creates a catalog of these types by name.

@@ -1,17 +1,22 @@
 //! Conflicts (§5, §3.5): edits of a device that were not applied, stored together with the server's
 //! state until the conflict is resolved.
 
+mod summary;
+mod write;
+
 use chrono::{DateTime, Utc};
 
 use crate::model::{
     edit::Action,
     json::Json,
     keyword::keywords,
-    limits::CONFLICT_EDITS_MAX,
     resolution::Resolution,
-    resource::{EditId, Resource, ResourceKey},
+    resource::{EditId, ResourceKey},
     result::ItemCode,
 };
+
+pub use summary::{ConflictSummary, Neighbor};
+pub use write::{ConflictWrite, SupersededConflict};
 
 /// Whether a conflict is open or resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,61 +89,6 @@ pub struct Conflict {
     pub outcome: Option<ConflictOutcome>,
 }
 
-/// A stored conflict of one device about one resource, reduced to what the push rules need.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConflictSummary {
-    /// The id, derived from the resource, the device and the edit that opened the conflict, so that
-    /// a retried push finds it again.
-    pub id: String,
-    /// The row in which it is stored.
-    pub slot: ConflictSlot,
-    /// Whether it is open or resolved.
-    pub status: ConflictStatus,
-    /// How it was resolved, if it is.
-    pub resolution: Option<Resolution>,
-    /// The server's version when an edit was last rejected.
-    pub server_version: u64,
-    /// The ids of the edits that are part of it.
-    pub edits: Vec<EditId>,
-    /// Whether the edit that opened it is a create.
-    pub opened_by_create: bool,
-    /// The reason why the edit that opened it was rejected.
-    pub code: ItemCode,
-}
-
-impl ConflictSummary {
-    /// Returns whether this exact edit is part of the conflict, and must not be stored again. The
-    /// module `tidemark_app::push` lists all levels of deduplication.
-    pub fn contains(&self, edit: EditId) -> bool {
-        self.edits.contains(&edit)
-    }
-
-    /// Returns what a conflict that is opened beside this one must know about it.
-    pub fn neighbor(&self) -> Neighbor {
-        Neighbor {
-            id: self.id.clone(),
-            slot: self.slot,
-            status: self.status,
-        }
-    }
-
-    /// Returns whether an edit made on `base` joins the conflict: it is open, has room, and its
-    /// last rejection was about a version after `base` (§3.5).
-    pub fn admits(&self, base: u64) -> bool {
-        base < self.server_version && self.is_open_with_room()
-    }
-
-    /// Returns whether the conflict is open and concerns a rejected create.
-    pub fn is_open_create(&self) -> bool {
-        self.status == ConflictStatus::Open && self.opened_by_create
-    }
-
-    /// Returns whether more edits may join the conflict.
-    pub fn is_open_with_room(&self) -> bool {
-        self.status == ConflictStatus::Open && self.edits.len() < CONFLICT_EDITS_MAX
-    }
-}
-
 /// An edit that is stored in a conflict.
 #[derive(Debug, Clone)]
 pub struct ConflictEdit {
@@ -152,59 +102,4 @@ pub struct ConflictEdit {
     pub client_version: u64,
     /// The base version, as the device sent it.
     pub base_version: Option<u64>,
-}
-
-/// Another conflict of the same device about the same resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Neighbor {
-    /// The id of the conflict.
-    pub id: String,
-    /// The row in which it is stored.
-    pub slot: ConflictSlot,
-    /// Whether it is open or resolved.
-    pub status: ConflictStatus,
-}
-
-/// Edits to store in a conflict, in order.
-#[derive(Debug, Clone)]
-pub struct ConflictWrite {
-    /// The id of the conflict.
-    pub id: String,
-    /// For edits that join: the row in which the conflict is stored.
-    pub slot: ConflictSlot,
-    /// The number of edits in the conflict when it was loaded, 0 if this write opens it: the
-    /// condition of the write.
-    pub expected_edits: usize,
-    /// For a conflict that this write opens: the device's other conflicts about the resource that
-    /// were loaded, and the ones that the same push opens earlier, oldest first. If the last of
-    /// them is not the last stored one, a concurrent request opened another conflict.
-    pub beside: Vec<Neighbor>,
-    /// The edits to store; never empty.
-    pub edits: Vec<ConflictEdit>,
-    /// The resource that the conflict concerns.
-    pub resource: ResourceKey,
-    /// The server's state when the last of the edits was rejected; for a deleted resource with its
-    /// last payload; `None` if there is no resource.
-    pub server: Option<Resource>,
-    /// The reason why the first of the edits was not applied.
-    pub code: ItemCode,
-    /// The time at which the edits were rejected.
-    pub detected_at: DateTime<Utc>,
-    /// For a conflict that a policy resolved immediately: its outcome.
-    pub outcome: Option<ConflictOutcome>,
-}
-
-/// A conflict that a later create of the same device supersedes (§3.9): it is resolved in the
-/// transaction of that create.
-#[derive(Debug, Clone)]
-pub struct SupersededConflict {
-    /// The id of the conflict.
-    pub id: String,
-    /// The row in which it is stored.
-    pub slot: ConflictSlot,
-    /// The number of edits that are part of it: a condition of the write, so that no edit joins
-    /// unnoticed.
-    pub expected_edits: usize,
-    /// The outcome that the conflict gets.
-    pub outcome: ConflictOutcome,
 }

@@ -62,6 +62,27 @@ impl FromStr for AckPosition {
 /// Returns the positions that an applied token acknowledges in the channels that the caller pulls.
 /// Other channels are ignored, because a client can forge a token that names thousands of them. A
 /// channel in the middle of its snapshot has no position yet: not all of its rows are applied.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+/// use chrono::DateTime;
+/// use tidemark_core::{
+///     model::{channel::Channel, token::{Progress, Token}},
+///     rules::ack::{AckPosition, Positions, acknowledged},
+/// };
+///
+/// // Ana is a member of the group `north` but not of `south`.
+/// let now = DateTime::UNIX_EPOCH;
+/// let [north, south] = ["north", "south"].map(|name| Channel::Group(name.into()));
+/// let progress = Progress::log(log::at("5"), now);
+/// let token = Token { channels: [(north.clone(), progress.clone()), (south, progress)].into() };
+/// let acked = acknowledged(&token, &phone::Phone::new().principal, now);
+/// let position = AckPosition { position: log::at("5"), at: now };
+/// assert_eq!(acked, Positions::from([(north, position)]));
+/// ```
 pub fn acknowledged(token: &Token, principal: &Principal, now: DateTime<Utc>) -> Positions {
     let position = |channel: Channel| match token.channels.get(&channel)? {
         Progress::Log { position, at, .. } => {
@@ -86,6 +107,25 @@ pub fn acknowledged(token: &Token, principal: &Principal, now: DateTime<Utc>) ->
 
 /// Returns the positions in `acked` that are ahead of `stored`: what remains to be written after a
 /// concurrent acknowledgement. A position never moves back.
+///
+/// # Example
+///
+/// ```
+/// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+/// use chrono::DateTime;
+/// use tidemark_core::{
+///     model::channel::Channel,
+///     rules::ack::{AckPosition, Positions, ahead},
+/// };
+///
+/// let acked = |sequence| {
+///     let at = DateTime::UNIX_EPOCH;
+///     Positions::from([(Channel::Tenant, AckPosition { position: log::at(sequence), at })])
+/// };
+/// assert_eq!(ahead(acked("5"), &acked("4")), acked("5"));
+/// // A position never moves back.
+/// assert!(ahead(acked("5"), &acked("6")).is_empty());
+/// ```
 pub fn ahead(mut acked: Positions, stored: &Positions) -> Positions {
     acked.retain(|channel, acked| stored.get(channel).is_none_or(|stored| *acked > *stored));
     acked
@@ -104,6 +144,25 @@ pub struct Lag {
 
 /// Derives the lag of a channel from the acknowledged position and the head of its log. A position
 /// ahead of the log was issued before the server was restored from a backup and counts as none.
+///
+/// # Example
+///
+/// ```
+/// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+/// use chrono::{DateTime, Duration};
+/// use tidemark_core::rules::ack::{AckPosition, lag};
+///
+/// let at = DateTime::UNIX_EPOCH;
+/// let head = log::head("9");
+/// let lag_at = |sequence| {
+///     let acked = AckPosition { position: log::at(sequence), at };
+///     lag(Some(&acked), Some(&head), at + Duration::seconds(60))
+/// };
+/// assert!(lag_at("9").is_caught_up && lag_at("9").seconds == Some(0));
+/// assert!(!lag_at("8").is_caught_up && lag_at("8").seconds == Some(60));
+/// // The position was issued before the server was restored from a backup.
+/// assert_eq!(lag_at("10").seconds, None);
+/// ```
 pub fn lag(acknowledged: Option<&AckPosition>, head: Option<&Head>, now: DateTime<Utc>) -> Lag {
     let end = log_end(head);
 

@@ -47,6 +47,27 @@ pub struct AuditedConflict<'a> {
 impl AuditEntry {
     /// Returns the entry of an admin's push that makes these writes, or `None` if the sender needs
     /// the role `admin` for none of them.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+    /// use tidemark_core::model::{audit::AuditEntry, channel::Channel, resource::ResourceKey};
+    ///
+    /// // An admin writes to the tenant's channel, like every user, and to another user's channel.
+    /// let mut phone = phone::Phone::new();
+    /// phone.principal.roles = vec!["admin".into()];
+    /// let row = phone::stored("{}");
+    /// let shared = phone::meter("m-1");
+    /// let foreign = ResourceKey { channel: Channel::User("ben".into()), ..shared.clone() };
+    /// let entry = |keys: &[&ResourceKey]| {
+    ///     let writes = keys.iter().map(|key| (*key, &row));
+    ///     AuditEntry::of_admin_write("1".into(), Default::default(), phone.sender(), writes)
+    /// };
+    /// assert_eq!(entry(&[&shared]).map(|entry| entry.id), None);
+    /// let resources = entry(&[&shared, &foreign]).unwrap().resources;
+    /// assert!(resources.iter().map(|resource| &resource.channel).eq(["user/ben"]));
+    /// ```
     pub fn of_admin_write<'a>(
         id: String,
         at: DateTime<Utc>,
@@ -80,6 +101,32 @@ impl AuditEntry {
 
     /// Returns the entry for a conflict that was resolved with `outcome`, with the resource
     /// `before` and `after` it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+    /// use tidemark_core::{
+    ///     model::{audit::{AuditEntry, Via}, conflict::ConflictOutcome, resolution::Resolution},
+    ///     rules::audit::AuditedConflict,
+    /// };
+    ///
+    /// let (resource, row) = (&phone::meter("m-1"), phone::stored(r#"{"unit":"Wh"}"#));
+    /// let conflict = AuditedConflict { id: "conf-1", resource, user: "ana", device_id: "phone" };
+    /// let outcome = ConflictOutcome {
+    ///     resolution: Resolution::AcceptServer,
+    ///     resolved_by: "root".into(),
+    ///     resolved_at: Default::default(),
+    ///     note: None,
+    ///     server_version: 1,
+    ///     merged_digest: None,
+    /// };
+    /// let entry =
+    ///     AuditEntry::of_decision("1".into(), Via::Api, conflict, &outcome, None, Some(&row));
+    /// assert_eq!((entry.by.as_str(), entry.user.as_str()), ("root", "ana"));
+    /// let after = r#"{"server_version":1,"deleted":false,"payload":{"unit":"Wh"}}"#;
+    /// assert_eq!(entry.after.unwrap().get(), after);
+    /// ```
     pub fn of_decision(
         id: String,
         via: Via,
@@ -111,6 +158,8 @@ impl AuditEntry {
 
     /// Returns the entry for a conflict about an earlier create of `resource` that a create of the
     /// sender superseded; `after` is the resource that the create made.
+    ///
+    /// See the example of [`of_decision`](Self::of_decision).
     pub fn of_superseded(
         id: String,
         sender: Sender<'_>,
@@ -131,6 +180,8 @@ impl AuditEntry {
 
     /// Returns the entry for a conflict that a policy resolved during a push (§5), or `None` if the
     /// conflict has no outcome.
+    ///
+    /// See the example of [`of_decision`](Self::of_decision).
     pub fn of_policy(id: String, sender: Sender<'_>, resolved: &PolicyConflict) -> Option<Self> {
         let PolicyConflict {
             conflict, after, ..

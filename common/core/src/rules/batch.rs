@@ -29,6 +29,20 @@ pub struct ItemPage {
 }
 
 /// Returns as many of `items` as fit into one response, beginning at the index `from`.
+///
+/// # Example
+///
+/// ```
+/// use tidemark_core::{model::json::Json, rules::batch::page};
+///
+/// let text = format!("\"{}\"", "x".repeat(1_500_000));
+/// let items: Vec<Json> = (0..3).map(|_| serde_json::from_str(&text).unwrap()).collect();
+/// let first = page(items.clone(), 0);
+/// assert_eq!((first.items.len(), first.next_item), (2, Some(2)));
+///
+/// let second = page(items, 2);
+/// assert_eq!((second.items.len(), second.next_item), (1, None));
+/// ```
 pub fn page(items: Vec<Json>, from: usize) -> ItemPage {
     let mut page = ItemPage::default();
     let mut left = RESPONSE_BYTES_MAX - ENVELOPE_BYTES;
@@ -51,6 +65,21 @@ pub fn page(items: Vec<Json>, from: usize) -> ItemPage {
 
 /// Returns the results that a replay keeps: those with the status `ok`. All other items are
 /// evaluated again.
+///
+/// # Example
+///
+/// ```
+/// use tidemark_core::{
+///     model::result::{ItemCode, ItemResult, Rejection},
+///     rules::batch::applied_results,
+/// };
+///
+/// // The item 1 failed, so a replay evaluates it again.
+/// let ok = ItemResult::ok(0, None, "m-1".into(), Some(1));
+/// let failed = Rejection::new(ItemCode::NotFound, "no such meter");
+/// let failed = failed.into_result(1, None, None, false);
+/// assert!(applied_results(vec![ok, failed]).into_keys().eq([0]));
+/// ```
 pub fn applied_results(results: Vec<ItemResult>) -> BTreeMap<usize, ItemResult> {
     let settled = results
         .into_iter()
@@ -59,6 +88,20 @@ pub fn applied_results(results: Vec<ItemResult>) -> BTreeMap<usize, ItemResult> 
 }
 
 /// Returns results as they are stored: without payloads, which are stored in other tables.
+///
+/// # Example
+///
+/// ```
+/// use tidemark_core::{model::result::ItemResult, rules::batch::without_payloads};
+///
+/// let plain = ItemResult::ok(0, None, "m-1".into(), Some(1));
+/// let with_payload =
+///     ItemResult { server_payload: serde_json::from_str("{}").ok(), ..plain.clone() };
+/// let results = [plain, with_payload];
+/// let stored = without_payloads(&results);
+/// assert!(stored.iter().all(|result| result.server_payload.is_none()));
+/// assert!(!stored[0].server_payload_omitted && stored[1].server_payload_omitted);
+/// ```
 pub fn without_payloads(results: &[ItemResult]) -> Vec<Cow<'_, ItemResult>> {
     let without = results.iter().map(|result| match result {
         ItemResult {
@@ -76,6 +119,24 @@ pub fn without_payloads(results: &[ItemResult]) -> Vec<Cow<'_, ItemResult>> {
 
 /// Returns whether a device that pulls `channels` has acknowledged, in each of them, a position
 /// that it reached after `moment`.
+///
+/// # Example
+///
+/// ```
+/// use chrono::{DateTime, Duration};
+/// use tidemark_core::{
+///     model::{channel::Channel, position::Position},
+///     rules::{ack::{AckPosition, Positions}, batch::is_delivered},
+/// };
+///
+/// let moment = DateTime::UNIX_EPOCH;
+/// let acked = AckPosition { position: Position::START, at: moment + Duration::seconds(1) };
+/// let positions = Positions::from([(Channel::Tenant, acked)]);
+/// assert!(is_delivered(&[Channel::Tenant], &positions, moment));
+/// // A later position is missing in the channel of the user.
+/// let channels = [Channel::Tenant, Channel::User("ana".into())];
+/// assert!(!is_delivered(&channels, &positions, moment));
+/// ```
 pub fn is_delivered(channels: &[Channel], positions: &Positions, moment: DateTime<Utc>) -> bool {
     !channels.is_empty()
         && channels.iter().all(|channel| {

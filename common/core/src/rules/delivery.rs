@@ -43,6 +43,30 @@ pub enum SegmentScan {
 impl AwaitedVersion<'_> {
     /// Scans a segment for a device with this `acknowledged` position. The caller passes segments
     /// in backward order without gaps, beginning with the segment that contains the position.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+    /// use chrono::DateTime;
+    /// use log::{at, entry, meter};
+    /// use tidemark_core::rules::{
+    ///     ack::AckPosition,
+    ///     delivery::{AwaitedVersion, SegmentScan},
+    ///     sequence::segment::cut,
+    /// };
+    ///
+    /// let (resource, made_at) = (&meter("m-1"), DateTime::UNIX_EPOCH);
+    /// let awaited = AwaitedVersion { resource, server_version: 2, made_at };
+    /// let segment = cut(at("5"), vec![entry("6", "m-2", 1), entry("7", "m-1", 2)]).remove(0);
+    /// let scan = |acked: &str| {
+    ///     let acknowledged = AckPosition { position: at(acked), at: made_at };
+    ///     awaited.scan(&acknowledged, &segment, made_at)
+    /// };
+    /// assert_eq!(scan("7"), SegmentScan::Delivered);
+    /// // A newer version may be in an earlier segment.
+    /// assert_eq!(scan("6"), SegmentScan::Continue(at("5")));
+    /// ```
     pub fn scan(
         &self,
         acknowledged: &AckPosition,
@@ -79,6 +103,24 @@ impl AwaitedVersion<'_> {
     /// Decides delivery by the age of the acknowledged position alone: a position that was current
     /// before the version was made precedes the version, and a position that was current more than
     /// a day later follows it. Returns `None` in between.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+    /// use chrono::{DateTime, Duration};
+    /// use tidemark_core::rules::{ack::AckPosition, delivery::AwaitedVersion};
+    ///
+    /// let made_at = DateTime::UNIX_EPOCH + Duration::days(10);
+    /// let awaited = AwaitedVersion { resource: &log::meter("m-1"), server_version: 2, made_at };
+    /// let decide = |hours| {
+    ///     let at = made_at + Duration::hours(hours);
+    ///     awaited.is_delivered_by_age(&AckPosition { position: log::at("7"), at })
+    /// };
+    /// assert_eq!(decide(-1), Some(false));
+    /// assert_eq!(decide(1), None, "only the log shows it");
+    /// assert_eq!(decide(25), Some(true));
+    /// ```
     pub fn is_delivered_by_age(&self, acknowledged: &AckPosition) -> Option<bool> {
         if self.is_long_delivered(acknowledged) {
             return Some(true);
@@ -90,6 +132,8 @@ impl AwaitedVersion<'_> {
     /// Decides delivery without the log, if it was read back to its bound or has expired: the
     /// stream keeps a change for a day, so a change that was made more than a day before the
     /// acknowledged position was current had entered the log by that time.
+    ///
+    /// See the example of [`is_delivered_by_age`](Self::is_delivered_by_age).
     pub fn is_long_delivered(&self, acknowledged: &AckPosition) -> bool {
         acknowledged.at - self.made_at > Duration::hours(STREAM_HOURS)
     }

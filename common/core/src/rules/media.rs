@@ -47,6 +47,20 @@ impl MediaCheck {
     }
 
     /// Compares the object under `key`, with this size and type, with what the key promises.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tidemark_core::rules::media::{Keyring, MediaCheck, MediaKey};
+    /// use uuid::Uuid;
+    ///
+    /// let keyring = Keyring::new(&"secret".repeat(6), None).unwrap();
+    /// let key = MediaKey::new("acme", "ana", Uuid::nil(), 9, "image/png", &keyring).to_string();
+    /// let check = |bytes, content_type| MediaCheck::compare(&key, bytes, content_type);
+    /// assert!(matches!(check(9, "image/png"), MediaCheck::Verified(_)));
+    /// assert!(matches!(check(8, "image/png"), MediaCheck::Missing(_)));
+    /// assert!(matches!(check(9, "image/gif"), MediaCheck::Missing(_)));
+    /// ```
     pub fn compare(key: &str, content_length: u64, content_type: &str) -> Self {
         let Some(promised) = MediaKey::parse(key) else {
             return Self::Missing("this is not a key that presign issued".into());
@@ -74,6 +88,19 @@ impl MediaCheck {
 }
 
 /// Returns whether `key` was issued to this user.
+///
+/// # Example
+///
+/// ```
+/// use tidemark_core::rules::media::{Keyring, MediaKey, is_own};
+/// use uuid::Uuid;
+///
+/// let keyring = Keyring::new(&"secret".repeat(6), None).unwrap();
+/// let key = MediaKey::new("acme", "ana", Uuid::nil(), 9, "image/png", &keyring).to_string();
+/// assert!(is_own(&key, "acme", "ana"));
+/// assert!(!is_own(&key, "acme", "ben"));
+/// assert!(!is_own("uploads/acme/ana/photo.png", "acme", "ana"));
+/// ```
 pub fn is_own(key: &str, tenant: &str, user: &str) -> bool {
     MediaKey::parse(key).is_some_and(|key| key.is_of(tenant, user))
 }

@@ -11,6 +11,22 @@ use crate::model::json::{
 /// Applies `patch` to `target`: named fields are set, `null` removes a field, other fields stay. A
 /// patch that is not an object replaces the target. Also returns whether anything changed; only the
 /// fields that the patch names are compared. To apply several patches, use a [`Tree`].
+///
+/// # Example
+///
+/// ```
+/// use serde_json::value::RawValue;
+/// use tidemark_core::rules::patch::merge;
+///
+/// let json = |text: &'static str| serde_json::from_str::<&RawValue>(text).unwrap();
+/// let target = json(r#"{"unit":"Wh","factor":1.0,"note":"old"}"#);
+/// let (merged, has_changed) = merge(target, json(r#"{"unit":"kWh","note":null}"#));
+/// assert_eq!(merged.get(), r#"{"unit":"kWh","factor":1.0}"#);
+/// assert!(has_changed);
+///
+/// let (_, has_changed) = merge(target, json(r#"{"unit":"Wh"}"#));
+/// assert!(!has_changed);
+/// ```
 pub fn merge(target: &RawValue, patch: &RawValue) -> (Json, bool) {
     let (mut tree, patch) = (Tree::new(target), Patch::read(patch));
     let has_changed = tree.weigh(&patch).has_changed;

@@ -76,6 +76,37 @@ pub struct ResolvePlan {
 /// # Errors
 /// Returns a [`ResolveRejection`] if the conflict was resolved in another way, if the resource does
 /// not have the expected version, or if the content to be stored breaks a rule of §2.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use tidemark_core::{
+///     model::{audit::Via, resolve::{ResolveChoice, ResolveCommand, ResolveRejection}},
+///     rules::resolve::{ResolveOutcome, Resolver, decide},
+/// };
+///
+/// let phone = phone::Phone::new();
+/// let resolver =
+///     Resolver { tenant: "acme", by: "root", via: Via::Api, catalog: &phone.catalog };
+/// let conflict = phone::conflict(r#"{"unit":"kWh"}"#);
+/// let meter = phone::stored(r#"{"unit":"Wh","code":"A"}"#);
+/// let resolve = |reviewed| {
+///     let choice = ResolveChoice::AcceptClient;
+///     let command =
+///         ResolveCommand { choice, expected_server_version: Some(reviewed), note: None };
+///     decide(&conflict, Some(&meter), &command, resolver, "1".into(), Default::default())
+/// };
+///
+/// // The edit of the device is applied to the current content, as the next version.
+/// let Ok(ResolveOutcome::Resolve(plan)) = resolve(1) else { panic!("the conflict is open") };
+/// let written = plan.write.unwrap().resource;
+/// assert_eq!(written.payload.get(), r#"{"unit":"kWh","code":"A"}"#);
+/// assert_eq!((written.server_version, plan.outcome.server_version), (2, 2));
+///
+/// // The admin reviewed another version.
+/// assert!(matches!(resolve(7), Err(ResolveRejection::VersionChanged { server_version: 1, .. })));
+/// ```
 pub fn decide(
     conflict: &Conflict,
     current: Option<&Resource>,

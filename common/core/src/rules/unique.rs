@@ -44,6 +44,27 @@ pub struct UniqueChange {
 impl UniqueChange {
     /// Returns the effect on unique values when the row of `key` changes from `before` to `after`.
     /// A deleted resource holds none.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+    /// use tidemark_core::{model::resource::Resource, rules::unique::{UniqueChange, values}};
+    ///
+    /// let phone = phone::Phone::new();
+    /// let rules = phone.catalog.get("meter").unwrap();
+    /// let meter = phone::meter("m-1");
+    /// let [a, b] = [r#"{"code": "A"}"#, r#"{"code": "B"}"#].map(phone::stored);
+    /// let values = |row: &Resource| Vec::from_iter(values(rules, "acme", &meter, &row.payload));
+    ///
+    /// let change = UniqueChange::between(rules, "acme", &meter, Some(&a), Some(&b));
+    /// assert_eq!((change.claims, change.frees), (values(&b), values(&a)));
+    ///
+    /// // A delete frees the values.
+    /// let deleted = Resource { deleted: true, ..a.clone() };
+    /// let change = UniqueChange::between(rules, "acme", &meter, Some(&a), Some(&deleted));
+    /// assert_eq!((change.claims, change.frees), (vec![], values(&a)));
+    /// ```
     pub fn between(
         rules: &ResourceType,
         tenant: &str,
@@ -81,6 +102,25 @@ impl UniqueChange {
 
 /// Returns the values of the unique fields in a payload. `null` is not a value, nor is the empty
 /// string if the catalog excludes it.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use tidemark_core::rules::unique::values;
+///
+/// // The unique field of meters is `code`.
+/// let phone = phone::Phone::new();
+/// let rules = phone.catalog.get("meter").unwrap();
+/// let values =
+///     |payload: &str| values(rules, "acme", &phone::meter("m-1"), &phone::raw(payload));
+///
+/// let held = values(r#"{"code": "A", "unit": "kWh"}"#);
+/// assert!(held.iter().map(|value| &value.field).eq(["code"]));
+/// // The spelling of the value does not matter, and `null` is not a value.
+/// assert_eq!(held, values(r#"{"code": "\u0041"}"#));
+/// assert!(values(r#"{"code": null}"#).is_empty());
+/// ```
 pub fn values(
     rules: &ResourceType,
     tenant: &str,

@@ -1,11 +1,13 @@
 //! The audit log (§7): a page of entries.
 
+mod entry;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::{
     model::{
-        audit::{AuditAction, AuditEntry, Via, WrittenResource},
+        audit::{AuditAction, Via},
         json::Json,
         resolution::Resolution,
     },
@@ -119,41 +121,4 @@ pub enum AuditDetails {
     Resource(AuditedResource),
     /// The item results, for a replay.
     Results(Vec<crate::wire::push::ItemResultBody>),
-}
-
-impl From<AuditEntry> for AuditEntryBody {
-    fn from(entry: AuditEntry) -> Self {
-        Self {
-            id: entry.id,
-            at: entry.at,
-            action: entry.action,
-            by: entry.by,
-            via: entry.via,
-            user: entry.user,
-            device_id: entry.device_id,
-            batch_id: entry.batch_id,
-            runs_as: entry.runs_as.map(RunsAsBody::from),
-            resources: entry.resources.into_iter().map(Into::into).collect(),
-            conflict_id: entry.conflict_id,
-            channel: entry.channel,
-            resource_type: entry.resource_type,
-            resource_id: entry.resource_id,
-            resolution: entry.resolution,
-            note: entry.note,
-            before: entry.before,
-            after: entry.after,
-        }
-    }
-}
-
-impl From<WrittenResource> for WrittenResourceBody {
-    fn from(resource: WrittenResource) -> Self {
-        Self {
-            channel: resource.channel,
-            resource_type: resource.resource_type,
-            resource_id: resource.resource_id,
-            server_version: resource.server_version,
-            deleted: resource.deleted,
-        }
-    }
 }

@@ -17,6 +17,19 @@ pub struct InvalidCursor;
 
 /// Returns the cursor that continues after the entry that `after` identifies, in the list of
 /// `query` (its name, order and filters).
+///
+/// # Example
+///
+/// ```
+/// use tidemark_core::wire::cursor::{InvalidCursor, decode, encode};
+///
+/// let cursor = encode("conflicts?status=open", ["2026-01-01", "conf-1"]);
+/// let after = ["2026-01-01", "conf-1"].map(String::from);
+/// assert_eq!(decode("conflicts?status=open", &cursor), Ok(after));
+///
+/// // Another list rejects the cursor.
+/// assert_eq!(decode::<2>("conflicts?status=resolved", &cursor), Err(InvalidCursor));
+/// ```
 pub fn encode<const N: usize>(query: &str, after: [&str; N]) -> String {
     let body = serde_json::to_vec(&after.as_slice()).unwrap_or_default(); // a list of texts always serializes
     let mut bytes = checksum(query, &body).to_vec();
@@ -29,6 +42,8 @@ pub fn encode<const N: usize>(query: &str, after: [&str; N]) -> String {
 /// # Errors
 /// Returns [`InvalidCursor`] for any text that [`encode`] did not return for the same query and `N`
 /// parts.
+///
+/// See the example of [`encode`].
 pub fn decode<const N: usize>(query: &str, text: &str) -> Result<[String; N], InvalidCursor> {
     let encoded = text
         .strip_prefix(VERSION)

@@ -2,20 +2,16 @@
 
 mod command;
 mod rejection;
+mod response;
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use crate::{
-    model::{
-        conflict::{Conflict, ConflictOutcome, ConflictStatus},
-        json::Json,
-        limits::NOTE_CHARS_MAX,
-        resolution::Resolution,
-        resource::Resource,
-    },
-    wire::{deserialize_name, number::deserialize_whole_option, serialize_timestamp, text},
+    model::{json::Json, limits::NOTE_CHARS_MAX, resolution::Resolution},
+    wire::{deserialize_name, number::deserialize_whole_option, text},
 };
+
+pub use response::ResolveResponse;
 
 /// A request to resolve a conflict.
 #[derive(Debug, Clone, Deserialize)]
@@ -83,73 +79,4 @@ fn deserialize_note<'de, D: Deserializer<'de>>(
         )));
     }
     Ok(note)
-}
-
-/// The outcome of a resolved conflict. A repeated request gets the same outcome.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ResolveResponse {
-    /// The id of the conflict.
-    pub id: String,
-    /// Always `resolved` in this response.
-    #[serde(with = "text")]
-    pub status: ConflictStatus,
-    /// The way in which the conflict was resolved.
-    #[serde(with = "text")]
-    pub resolution: Resolution,
-    /// The actor who resolved the conflict.
-    pub resolved_by: String,
-    /// The time of the resolution.
-    #[serde(serialize_with = "serialize_timestamp")]
-    pub resolved_at: DateTime<Utc>,
-    /// The note of the actor who resolved the conflict.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-    /// The type of the resource.
-    pub resource_type: String,
-    /// The id of the resource.
-    pub resource_id: String,
-    /// The channel of the resource.
-    pub channel: String,
-    /// The version that the resolution wrote; 0 if there is no resource.
-    pub server_version: u64,
-    /// Whether the resource is deleted.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub server_deleted: bool,
-    /// The payload of that version; for a deleted resource, its last payload. Absent if there is no
-    /// resource.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
-    pub server_payload: Option<Json>,
-    /// Whether `server_payload` is omitted, because this is a repeated request and the resource has
-    /// changed since.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub server_payload_omitted: bool,
-}
-
-impl ResolveResponse {
-    /// Returns the response with the `outcome` of `conflict`, whose resource is now `current`. The
-    /// resource's content is included only if its version is still that of the outcome.
-    pub fn new(conflict: Conflict, outcome: ConflictOutcome, current: Option<Resource>) -> Self {
-        let version = current
-            .as_ref()
-            .map_or(0, |resource| resource.server_version);
-        let unchanged = current.filter(|_| version == outcome.server_version);
-
-        Self {
-            id: conflict.id,
-            status: ConflictStatus::Resolved,
-            resolution: outcome.resolution,
-            resolved_by: outcome.resolved_by,
-            resolved_at: outcome.resolved_at,
-            note: outcome.note,
-            resource_type: conflict.resource.resource_type,
-            resource_id: conflict.resource.id,
-            channel: conflict.resource.channel.to_string(),
-            server_version: outcome.server_version,
-            server_deleted: unchanged.as_ref().is_some_and(|resource| resource.deleted),
-            server_payload_omitted: unchanged.is_none() && outcome.server_version > 0,
-            server_payload: unchanged.map(|resource| resource.payload),
-        }
-    }
 }

@@ -3,24 +3,25 @@
 //! Its checksum detects corruption, not forgery: a forged token reads nothing that the caller could
 //! not read without it.
 
+mod after_push;
+mod member;
+
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::{DateTime, Utc, serde::ts_milliseconds};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{
-    model::{
-        channel::Channel,
-        json,
-        limits::TOKEN_BYTES_MAX,
-        position::Position,
-        receipts::{Receipts, WrittenVersion},
-        token::{Progress, Token},
-    },
-    wire::text,
+use crate::model::{
+    channel::Channel,
+    json,
+    limits::TOKEN_BYTES_MAX,
+    receipts::Receipts,
+    token::{Progress, Token},
 };
+
+use member::{Part, ProgressMember};
+
+pub use after_push::{sync_token, sync_token_with};
 
 /// The prefix of every token of this version.
 const VERSION: &str = "tm1_";
@@ -35,12 +36,16 @@ pub struct InvalidToken;
 
 impl Token {
     /// Encodes the token without receipts.
+    ///
+    /// See the example of [`decode`](Self::decode).
     pub fn encode(&self) -> String {
         self.encode_with(&Receipts::default())
     }
 
     /// Encodes the token with receipts. They only save deliveries, so they are omitted if the text
     /// would exceed the bound.
+    ///
+    /// See the example of [`decode_with`](Self::decode_with).
     pub fn encode_with(&self, receipts: &Receipts) -> String {
         let channels = self.channels.iter().map(|(channel, progress)| {
             (channel.to_string(), Part::Channel(progress.clone().into()))
@@ -70,6 +75,22 @@ impl Token {
     /// # Errors
     /// Returns [`InvalidToken`] for any text that [`encode`](Self::encode) and
     /// [`encode_with`](Self::encode_with) did not return.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+    /// use tidemark_core::{
+    ///     model::{channel::Channel, token::{Progress, Token}},
+    ///     wire::token::InvalidToken,
+    /// };
+    ///
+    /// let progress = Progress::log(log::at("5"), Default::default());
+    /// let token = Token { channels: [(Channel::Tenant, progress)].into() };
+    /// let text = token.encode();
+    /// assert_eq!(Token::decode(&text), Ok(token));
+    /// assert_eq!(Token::decode(&text[..text.len() - 1]), Err(InvalidToken));
+    /// ```
     pub fn decode(text: &str) -> Result<Self, InvalidToken> {
         Self::decode_with(text).map(|(token, _)| token)
     }
@@ -79,6 +100,23 @@ impl Token {
     /// # Errors
     /// Returns [`InvalidToken`] for any text that [`encode`](Self::encode) and
     /// [`encode_with`](Self::encode_with) did not return.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+    /// use tidemark_core::model::{
+    ///     receipts::{Receipts, WrittenVersion},
+    ///     token::Token,
+    /// };
+    ///
+    /// let made = WrittenVersion::new(&log::meter("m-1"), 1);
+    /// let mut receipts = Receipts::default();
+    /// receipts.add(made, Default::default());
+    /// let text = Token::default().encode_with(&receipts);
+    /// let (_, decoded) = Token::decode_with(&text).unwrap();
+    /// assert!(decoded.holds(made));
+    /// ```
     pub fn decode_with(text: &str) -> Result<(Self, Receipts), InvalidToken> {
         let encoded = text
             .strip_prefix(VERSION)
@@ -117,121 +155,7 @@ impl Token {
     }
 }
 
-/// One member of the body of a token.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Part {
-    Channel(ProgressMember),
-    Receipts(Vec<(u64, u64, i64)>),
-}
-
-/// The member of a channel: its [`Progress`].
-#[derive(Serialize, Deserialize)]
-enum ProgressMember {
-    #[serde(rename = "l")]
-    Log {
-        #[serde(rename = "p", with = "text")]
-        position: Position,
-        #[serde(rename = "t", with = "ts_milliseconds")]
-        at: DateTime<Utc>,
-        #[serde(
-            rename = "s",
-            default,
-            skip_serializing_if = "Option::is_none",
-            with = "text::option"
-        )]
-        within: Option<Position>,
-    },
-    #[serde(rename = "s")]
-    Snapshot {
-        #[serde(rename = "p", with = "text")]
-        noted: Position,
-        #[serde(rename = "t", with = "ts_milliseconds")]
-        noted_at: DateTime<Utc>,
-        #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
-        after: Option<String>,
-    },
-}
-
-impl From<Progress> for ProgressMember {
-    fn from(progress: Progress) -> Self {
-        match progress {
-            Progress::Log {
-                position,
-                at,
-                within,
-            } => Self::Log {
-                position,
-                at,
-                within,
-            },
-            Progress::Snapshot {
-                noted,
-                noted_at,
-                after,
-            } => Self::Snapshot {
-                noted,
-                noted_at,
-                after,
-            },
-        }
-    }
-}
-
-impl From<ProgressMember> for Progress {
-    fn from(member: ProgressMember) -> Self {
-        match member {
-            ProgressMember::Log {
-                position,
-                at,
-                within,
-            } => Self::Log {
-                position,
-                at,
-                within,
-            },
-            ProgressMember::Snapshot {
-                noted,
-                noted_at,
-                after,
-            } => Self::Snapshot {
-                noted,
-                noted_at,
-                after,
-            },
-        }
-    }
-}
-
 fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let digest = json::digest([VERSION.as_bytes(), body]);
     std::array::from_fn(|index| digest[index])
-}
-
-/// Returns the token from which a device may pull after a push. This is the device's own token,
-/// because a newer one would skip changes that others made in between. A missing or unknown token
-/// is replaced by the empty one, which begins with snapshots and skips nothing either.
-pub fn sync_token(client_sync_token: Option<&str>) -> String {
-    client_sync_token
-        .filter(|token| Token::decode(token).is_ok())
-        .map_or_else(|| Token::default().encode(), ToOwned::to_owned)
-}
-
-/// Returns the token of [`sync_token`] with receipts (§4.6) for the `delivered_versions` versions,
-/// which this response delivers at `responded_at`. A device that stores the token together with the
-/// results does not need to receive its own changes again. A push never advances positions.
-pub fn sync_token_with(
-    client_sync_token: Option<&str>,
-    delivered_versions: impl IntoIterator<Item = WrittenVersion>,
-    responded_at: DateTime<Utc>,
-) -> String {
-    let (token, mut receipts) = client_sync_token
-        .and_then(|text| Token::decode_with(text).ok())
-        .unwrap_or_default();
-
-    delivered_versions
-        .into_iter()
-        .for_each(|made| receipts.add(made, responded_at));
-
-    token.encode_with(&receipts)
 }

@@ -3,11 +3,11 @@
 use chrono::DateTime;
 use proptest::prelude::*;
 use tidemark_core::model::{
-        channel::{Channel, Scope},
-        key,
-        position::{Position, Sequence},
-        token::{Progress, Token},
-    };
+    channel::{Channel, Scope},
+    key,
+    position::{Position, Sequence},
+    token::{Progress, Token},
+};
 
 fn channel() -> impl Strategy<Value = Channel> {
     prop_oneof![

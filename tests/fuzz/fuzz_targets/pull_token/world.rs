@@ -3,7 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::value::RawValue;
-use tidemark_core::{model::{channel::Channel, edit::Action, position::{Position, Sequence}, principal::Author, resource::ResourceKey}, rules::sequence::{plan::{Head, LogStep, Record, classify, log_end}, segment::{Entry, Segment}}};
+use tidemark_core::{
+    model::{
+        channel::Channel,
+        edit::Action,
+        position::{Position, Sequence},
+        principal::Author,
+        resource::ResourceKey,
+    },
+    rules::sequence::{
+        plan::{Head, LogStep, Record, classify, log_end},
+        segment::{Entry, Segment},
+    },
+};
 
 use super::{Script, now};
 

@@ -9,7 +9,15 @@ mod world;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use tidemark_core::{model::{catalog::Catalog, limits::SENTENCE_CHARS_MAX, principal::Principal}, rules::media::Keyring, wire::{gzip, problem::{ProblemBody, read_body}, push::PushRequest}};
+use tidemark_core::{
+    model::{catalog::Catalog, limits::SENTENCE_CHARS_MAX, principal::Principal},
+    rules::media::Keyring,
+    wire::{
+        gzip,
+        problem::{ProblemBody, read_body},
+        push::PushRequest,
+    },
+};
 
 use requests::check_request;
 use results::{check_repeat, check_response};

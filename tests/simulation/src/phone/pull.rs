@@ -97,7 +97,7 @@ impl Phone {
         self.undone.retain(|channel| !page.reset.contains(channel));
         self.client.apply_page(page);
         if let Some((groups, _)) = &self.jwt {
-            self.client.drop_left_groups(groups);
+            self.client.retain_groups(groups);
         }
     }
 

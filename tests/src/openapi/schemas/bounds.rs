@@ -3,128 +3,48 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidemark_core::model::limits;
 
-/// Each bound: schema, field, keyword, value. `maxLength` counts characters. A string has at most
-/// as many characters as bytes, so every string within a bound in bytes also satisfies the
-/// `maxLength`; the converse does not hold for non-ASCII strings.
-const BOUNDS: &[(&str, &str, &str, u64)] = &[
-    ("PushRequest", "device_id", "minLength", 1),
-    (
-        "PushRequest",
-        "device_id",
-        "maxLength",
-        limits::NAME_BYTES_MAX as u64,
-    ),
-    ("PushRequest", "batch_id", "minLength", 1),
-    (
-        "PushRequest",
-        "batch_id",
-        "maxLength",
-        limits::NAME_BYTES_MAX as u64,
-    ),
-    ("PushRequest", "items", "minItems", 1),
-    (
-        "PushRequest",
-        "items",
-        "maxItems",
-        limits::BATCH_ITEMS_MAX as u64,
-    ),
-    ("PushItem", "client_temp_id", "minLength", 1),
-    (
-        "PushItem",
-        "client_temp_id",
-        "maxLength",
-        limits::NAME_BYTES_MAX as u64,
-    ),
-    (
-        "PushItem",
-        "payload",
-        "maxProperties",
-        limits::PAYLOAD_FIELDS_MAX as u64,
-    ),
-    ("PushItem", "client_version", "maximum", limits::VERSION_MAX),
-    ("PushItem", "base_version", "maximum", limits::VERSION_MAX),
-    (
-        "PullRequest",
-        "since_token",
-        "maxLength",
-        limits::TOKEN_BYTES_MAX as u64,
-    ),
-    ("PullRequest", "device_id", "minLength", 1),
-    (
-        "PullRequest",
-        "device_id",
-        "maxLength",
-        limits::NAME_BYTES_MAX as u64,
-    ),
-    ("PullRequest", "limit", "minimum", 1),
-    (
-        "PullRequest",
-        "limit",
-        "maximum",
-        limits::PAGE_CHANGES_MAX as u64,
-    ),
-    (
-        "AckRequest",
-        "ack_token",
-        "maxLength",
-        limits::TOKEN_BYTES_MAX as u64,
-    ),
-    ("AckRequest", "device_id", "minLength", 1),
-    (
-        "AckRequest",
-        "device_id",
-        "maxLength",
-        limits::NAME_BYTES_MAX as u64,
-    ),
-    ("AckRequest", "app_version", "minLength", 1),
-    (
-        "AckRequest",
-        "app_version",
-        "maxLength",
-        limits::NAME_BYTES_MAX as u64,
-    ),
-    (
-        "ResolveRequest",
-        "payload",
-        "maxProperties",
-        limits::PAYLOAD_FIELDS_MAX as u64,
-    ),
-    (
-        "ResolveRequest",
-        "note",
-        "maxLength",
-        limits::NOTE_CHARS_MAX as u64,
-    ),
-    ("PresignRequest", "filename", "minLength", 1),
-    (
-        "PresignRequest",
-        "filename",
-        "maxLength",
-        limits::NAME_BYTES_MAX as u64,
-    ),
-    ("PresignRequest", "content_type", "minLength", 1),
-    (
-        "PresignRequest",
-        "content_type",
-        "maxLength",
-        limits::NAME_BYTES_MAX as u64,
-    ),
-    ("PresignRequest", "content_length", "minimum", 1),
-    (
-        "PresignRequest",
-        "content_length",
-        "maximum",
-        limits::MEDIA_BYTES_MAX,
-    ),
-];
-
-/// Adds each bound of [`BOUNDS`] to the schema of its field.
+/// Adds its bounds to the schema of each bounded field.
+///
+/// `maxLength` counts characters. A string has at most as many characters as bytes, so every string
+/// within a bound in bytes also satisfies the `maxLength`; the converse does not hold for non-ASCII
+/// strings.
 pub(super) fn apply(schemas: &mut BTreeMap<String, Value>) {
-    for (schema, field, keyword, bound) in BOUNDS {
-        field_of(schemas, schema, field)[*keyword] = (*bound).into();
+    let name = json!({"minLength": 1, "maxLength": limits::NAME_BYTES_MAX});
+    let token = json!({"maxLength": limits::TOKEN_BYTES_MAX});
+    let fields = json!({"maxProperties": limits::PAYLOAD_FIELDS_MAX});
+    let version = json!({"maximum": limits::VERSION_MAX});
+    let items = json!({"minItems": 1, "maxItems": limits::BATCH_ITEMS_MAX});
+    let page = json!({"minimum": 1, "maximum": limits::PAGE_CHANGES_MAX});
+    let note = json!({"maxLength": limits::NOTE_CHARS_MAX});
+    let media = json!({"minimum": 1, "maximum": limits::MEDIA_BYTES_MAX});
+
+    for (schema, field, bounds) in [
+        ("PushRequest", "device_id", &name),
+        ("PushRequest", "batch_id", &name),
+        ("PushRequest", "items", &items),
+        ("PushItem", "client_temp_id", &name),
+        ("PushItem", "payload", &fields),
+        ("PushItem", "client_version", &version),
+        ("PushItem", "base_version", &version),
+        ("PullRequest", "since_token", &token),
+        ("PullRequest", "device_id", &name),
+        ("PullRequest", "limit", &page),
+        ("AckRequest", "ack_token", &token),
+        ("AckRequest", "device_id", &name),
+        ("AckRequest", "app_version", &name),
+        ("ResolveRequest", "payload", &fields),
+        ("ResolveRequest", "note", &note),
+        ("PresignRequest", "filename", &name),
+        ("PresignRequest", "content_type", &name),
+        ("PresignRequest", "content_length", &media),
+    ] {
+        let schema = field_of(schemas, schema, field);
+        for (keyword, bound) in bounds.as_object().into_iter().flatten() {
+            schema[keyword] = bound.clone();
+        }
     }
 }
 
@@ -137,5 +57,5 @@ fn field_of<'a>(
         .get_mut(schema)
         .and_then(|schema| schema.get_mut("properties"));
     let found = properties.and_then(|properties| properties.get_mut(field));
-    found.unwrap_or_else(|| panic!("{schema} has no field {field}: correct BOUNDS"))
+    found.unwrap_or_else(|| panic!("{schema} has no field {field}: correct the bounds"))
 }

@@ -4,7 +4,7 @@
 use chrono::Duration;
 use serde_json::{Value, json};
 use tidemark_core::model::time::timestamp;
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack};
 
 use super::{
     super::{boss, create, edit, everything, get, id_of, push, replay},
@@ -12,9 +12,12 @@ use super::{
 };
 
 /// Returns a create of a task, or an update of its version.
-fn task(id: &str, channel: &str, version: u64) -> Value {
-    json!({"resource_type": "task", "action": if version == 0 { "create" } else { "update" },
-        "channel": channel, "client_version": version, "base_version": version, "payload": {"id": id, "title": "x"}})
+fn task(id: &str, channel: &str, version: u64, title: &str) -> Item {
+    let action = if version == 0 { "create" } else { "update" };
+    Item::new("task", action, version)
+        .base(version)
+        .channel(channel)
+        .payload(json!({"id": id, "title": title}))
 }
 
 #[tokio::test]
@@ -23,15 +26,14 @@ async fn replay_uses_the_stored_claims() {
     let mut ana = stack.device("ana", "phone");
     ana.token = stack.token("acme", "ana", &[], &["north"]);
     let items = json!([
-        task("north", "group/north", 1),
-        task("south", "group/south", 0),
-        task("ben", "user/ben", 0)
+        task("north", "group/north", 1, "x"),
+        task("south", "group/south", 0, "x"),
+        task("ben", "user/ben", 0, "x")
     ]);
     let id = push(&ana, "b", &items).await;
 
     // Ana has left the group since, and the admin is in no group.
-    let mut late = task("north", "group/north", 0);
-    late["payload"]["title"] = "y".into();
+    let late = task("north", "group/north", 0, "y");
     let desk = Device::new(&stack, boss(&stack), "desk");
     assert_eq!(desk.push_one(late).await["status"], "ok");
 
@@ -55,12 +57,10 @@ async fn replay_uses_the_stored_claims() {
 async fn batch_of_an_admin(stack: &Stack) -> String {
     let mut root = stack.device("root", "phone");
     root.token = stack.token("acme", "root", &["admin", "editor"], &["north"]);
-    let mut late = edit("m", 1, "late");
-    late["channel"] = "user/ana".into();
+    let late = edit("m", 1, "late").channel("user/ana");
     let id = push(&root, "b", &json!([late])).await;
 
-    let mut create = create("m", "1");
-    create["channel"] = "user/ana".into();
+    let create = create("m", "1").channel("user/ana");
     stack.device("ana", "phone").push_one(create).await;
     id
 }

@@ -3,8 +3,8 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tidemark::store::client::{StoreClient, s3_client};
-use tidemark_aws::tables::format::unpack;
 use tidemark_aws::tables::changes::entries;
+use tidemark_aws::tables::format::unpack;
 use tidemark_core::{model::time::timestamp, rules::sequence::segment::Entry};
 use tidemark_tests::Stack;
 

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use tidemark_core::rules::media::MediaKey;
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Stack, scenario};
 
 use super::{super::old_key, item, stack, uploaded};
 use crate::batches;
@@ -124,8 +124,7 @@ async fn reference_does_not_replace_a_media_key() {
     let catalog = "[board]\nchannel = 'tenant'\nid_prefix = 'b'\nmedia = ['media']\nreferences = { media = 'board' }";
     let stack = Stack::configured(&[("CATALOG", catalog)]).today();
     let (own, bens) = (uploaded(&stack, "ana").await, uploaded(&stack, "ben").await);
-    let mut named = item("board", "create", 0, json!({"id": bens}));
-    named["client_temp_id"] = own.as_str().into();
+    let named = item("board", "create", 0, json!({"id": bens})).temp_id(&own);
 
     let results = stack
         .device("ana", "phone")
@@ -155,7 +154,7 @@ async fn reference_does_not_replace_a_media_key() {
 async fn admins_push_only_keys_of_their_own() {
     let stack = stack();
     let bens = uploaded(&stack, "ben").await;
-    let admin = Device::new(&stack, stack.token("acme", "root", &["admin"], &[]), "desk");
+    let admin = Device::new(&stack, scenario::admin(&stack), "desk");
     let create = |media: &str| item("board", "create", 0, json!({"id": "b", "media": media}));
     assert_eq!(
         admin.push_one(create(&bens)).await["code"],

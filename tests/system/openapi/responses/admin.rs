@@ -5,16 +5,13 @@ use std::cmp::Reverse;
 use chrono::Duration;
 use serde_json::json;
 use tidemark_core::model::ids::BatchId;
-use tidemark_tests::Stack;
+use tidemark_tests::{Stack, scenario};
 
 use super::{BATCH, Recorder};
 
 /// Records a batch and its replays.
 pub(super) async fn batches(stack: &Stack, recorder: &mut Recorder) {
-    let (ana, root) = (
-        stack.token("acme", "ana", &[], &[]),
-        stack.token("acme", "root", &["admin"], &[]),
-    );
+    let (ana, root) = (stack.token("acme", "ana", &[], &[]), scenario::admin(stack));
     let one = format!(
         "batches/{}",
         BatchId::derived("acme", "ana", "phone", BATCH)
@@ -44,7 +41,7 @@ pub(super) async fn views(stack: &Stack, recorder: &mut Recorder) {
 }
 
 async fn audit(stack: &Stack, recorder: &mut Recorder) {
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     let mut audit = stack.get("audit", &root).await.ok();
 
     // A replay starts and ends at the same moment here, and ids of one moment sort at random.
@@ -59,7 +56,7 @@ async fn audit(stack: &Stack, recorder: &mut Recorder) {
 }
 
 async fn status(stack: &Stack, recorder: &mut Recorder) {
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     for (name, path) in [
         ("channels", "status"),
         ("compared", "status?channel=tenant"),
@@ -80,10 +77,7 @@ async fn devices(stack: &Stack, recorder: &mut Recorder) {
 
 /// Records the problems of callers without permission, and of invalid limits and cursors.
 async fn rejected_views(stack: &Stack, recorder: &mut Recorder) {
-    let (ana, root) = (
-        stack.token("acme", "ana", &[], &[]),
-        stack.token("acme", "root", &["admin"], &[]),
-    );
+    let (ana, root) = (stack.token("acme", "ana", &[], &[]), scenario::admin(stack));
     for (operation, path) in [
         ("listConflicts", "conflicts"),
         ("readAudit", "audit"),

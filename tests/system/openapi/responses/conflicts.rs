@@ -1,9 +1,12 @@
 //! Responses about conflicts: the list, the detail and the resolution.
 
 use serde_json::{Value, json};
-use tidemark_tests::Stack;
+use tidemark_tests::{
+    Stack,
+    scenario::{self, meter},
+};
 
-use super::{Recorder, sync::meter};
+use super::Recorder;
 
 /// Records a conflict before, during and after its resolution.
 pub(super) async fn conflicts(stack: &Stack, recorder: &mut Recorder, conflict: &str) {
@@ -15,7 +18,7 @@ pub(super) async fn conflicts(stack: &Stack, recorder: &mut Recorder, conflict: 
 
 /// Records the list of conflicts with this status, and one of them.
 async fn show(stack: &Stack, recorder: &mut Recorder, conflict: &str, status: &str) {
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     let list = if status == "open" {
         "conflicts"
     } else {
@@ -30,7 +33,7 @@ async fn show(stack: &Stack, recorder: &mut Recorder, conflict: &str, status: &s
 /// Records resolutions that are rejected, one that is accepted, and one that comes too late.
 async fn resolve(stack: &Stack, recorder: &mut Recorder, conflict: &str) {
     let path = format!("conflicts/{conflict}/resolve");
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     stack
         .device("ben", "tablet")
         .push_one(meter("create", "m-2", 0, json!({"code": "B"})))
@@ -52,10 +55,7 @@ async fn resolve(stack: &Stack, recorder: &mut Recorder, conflict: &str) {
 
 /// Returns decisions that are rejected, each for another reason, with the caller's token.
 fn rejected_decisions(stack: &Stack) -> [(String, Value); 4] {
-    let (ana, root) = (
-        stack.token("acme", "ana", &[], &[]),
-        stack.token("acme", "root", &["admin"], &[]),
-    );
+    let (ana, root) = (stack.token("acme", "ana", &[], &[]), scenario::admin(stack));
     let merge = |payload: Value| json!({"resolution": "manual_merge", "payload": payload});
     let deep = (0..70).fold(json!({}), |inner, _| json!({"a": inner}));
     [

@@ -6,13 +6,13 @@ use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 use tidemark::engine::http::CallFate;
 use tidemark_core::wire::problem::{Problem, ProblemBody, ProblemCode};
-use tidemark_tests::{Script, Stack};
+use tidemark_tests::{Script, Stack, scenario};
 
 use super::Recorder;
 
 /// Records problems that depend on the operation only through its path and body.
 pub(super) async fn rejections(stack: &Stack, recorder: &mut Recorder) {
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     for (operation, path) in [
         ("push", "sync/push"),
         ("pull", "sync/pull"),
@@ -60,7 +60,7 @@ pub(super) async fn rejections(stack: &Stack, recorder: &mut Recorder) {
 
 /// Records problems that all operations, or all operations with a body, share.
 pub(super) async fn common(stack: &Stack, recorder: &mut Recorder) {
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     recorder.problem("*", &stack.post_bytes("sync/pull", None, b"{}").await);
 
     let lost = Stack::hooked(Arc::new(Script::new(|_, _, _, _| CallFate::Lose)));

@@ -1,19 +1,12 @@
 //! Responses to devices: pushes, pulls, acknowledgements and uploads.
 
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{Device, Item, Stack, scenario::meter};
 
 use super::{BATCH, Recorder};
 
 /// Temp id of the create of a form.
 const FORM_TEMP_ID: &str = "5f0c7c1e-8a4d-4a57-9f0e-2b6d1c3e4f01";
-
-/// Builds a push item about the meter `id`.
-pub(super) fn meter(action: &str, id: &str, version: u64, fields: Value) -> Value {
-    let mut payload = fields;
-    payload["id"] = id.into();
-    json!({"resource_type": "meter", "action": action, "client_version": version, "base_version": version, "payload": payload})
-}
 
 /// Records pushes, pulls and acknowledgements of two devices. Returns the id of an open conflict.
 pub(super) async fn sync(stack: &Stack, recorder: &mut Recorder) -> String {
@@ -47,9 +40,9 @@ async fn prepare(stack: &Stack, ben: &mut Device<'_>) {
 /// Records a batch with every kind of result, and a batch that reuses its id. Returns the id of the
 /// conflict.
 async fn push(ana: &Device<'_>, recorder: &mut Recorder) -> String {
+    let form = json!({"form_id": "f-1", "form_version": "v2", "data": {"fieldA": "ok"}});
     let items = json!([
-        {"client_temp_id": FORM_TEMP_ID, "resource_type": "submission", "action": "create", "client_version": 0,
-            "payload": {"form_id": "f-1", "form_version": "v2", "data": {"fieldA": "ok"}}},
+        Item::create_as("submission", FORM_TEMP_ID, form),
         meter("update", "m-123", 1, json!({"reading": 42})),
         meter("update", "m-404", 1, json!({"reading": 1})),
     ]);

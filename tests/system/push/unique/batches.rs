@@ -8,7 +8,7 @@ use std::sync::{
 use serde_json::json;
 use tidemark::engine::{Reply, http::CallFate};
 use tidemark_core::model::{ids::BatchId, limits::COMMIT_ATTEMPTS_MAX};
-use tidemark_tests::{Script, Stack, hooks::Moment};
+use tidemark_tests::{Script, Stack, hooks::Moment, scenario};
 
 use super::{create, delete, patch, statuses};
 
@@ -154,7 +154,7 @@ async fn dry_run_simulates_values_of_the_batch() {
     .await;
     assert!(died.is_err());
 
-    let admin = stack.token("acme", "root", &["admin"], &[]);
+    let admin = scenario::admin(&stack);
     let path = format!(
         "batches/{}/replay",
         BatchId::derived("acme", "ana", "phone", "b")

@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::{Reply, http::NoHook};
-use tidemark_tests::{Stack, stack::stream_event};
+use tidemark_tests::{
+    Stack,
+    scenario::{self, meter},
+    stack::stream_event,
+};
 use tracing::level_filters::LevelFilter;
 
-use super::{CapturedLog, assert_measured, meter, pulled, pushed, two_conflicts};
+use super::{CapturedLog, assert_measured, pulled, pushed, two_conflicts};
 use crate::telemetry::Responder;
 
 /// Replaces a column in all rows of a table that have it.
@@ -52,7 +56,7 @@ async fn request_that_reads_a_corrupt_row_counts() {
     corrupt(&stack, "devices", "last_seen");
 
     let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(&stack);
     assert_eq!(stack.get("devices?user=ana", &root).await.status, 503);
     assert_measured(&written, "admin", &[("CorruptItems", 1)]);
 }
@@ -61,10 +65,8 @@ async fn request_that_reads_a_corrupt_row_counts() {
 async fn skipped_corrupt_rows_count() {
     let stack = Stack::new();
     let [id, _] = two_conflicts(&stack).await;
-    let root = stack.token("acme", "root", &["admin"], &[]);
     let decision = json!({"resolution": "accept_server"});
-    let path = format!("conflicts/{id}/resolve");
-    stack.post(&path, &root, &decision).await.ok();
+    scenario::resolve(&stack, &json!(id), &decision).await.ok();
     for (table, column) in [
         ("conflicts", "code"),
         ("audit_log", "packed"),
@@ -75,7 +77,7 @@ async fn skipped_corrupt_rows_count() {
 
     let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
     for (path, list) in [("conflicts?status=open", "conflicts"), ("audit", "entries")] {
-        let response = stack.get(path, &root).await.ok();
+        let response = stack.get(path, &scenario::admin(&stack)).await.ok();
         assert_eq!(response[list], Value::Array(Vec::new()), "{path}");
         assert_measured(&written, "admin", &[("CorruptItems", 1)]);
     }

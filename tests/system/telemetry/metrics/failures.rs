@@ -7,10 +7,10 @@ use tidemark::engine::{
     Reply,
     http::{CallFate, NoHook},
 };
-use tidemark_tests::{Script, Stack, stack::stream_event};
+use tidemark_tests::{Item, Script, Stack, scenario::meter, stack::stream_event};
 use tracing::level_filters::LevelFilter;
 
-use super::{CapturedLog, assert_measured, meter, pushed};
+use super::{CapturedLog, assert_measured, pushed};
 use crate::telemetry::Responder;
 
 /// A record that cannot be decoded is dead-lettered, and a record that the tables reject is
@@ -72,7 +72,7 @@ async fn failed_item_counts_as_outage() {
     });
 
     let payload = json!({"form_id": "f", "data": {}, "media": [presigned["key"]]});
-    let item = json!({"client_temp_id": "t", "resource_type": "submission", "action": "create", "client_version": 0, "payload": payload});
+    let item = Item::create_as("submission", "t", payload);
     let result = stack
         .beside(Arc::new(forbidden))
         .device("ana", "phone")

@@ -7,10 +7,14 @@ use serde_json::{Value, json};
 use tidemark::engine::http::NoHook;
 use tidemark_aws::tables::format::pack;
 use tidemark_core::model::ids::BatchId;
-use tidemark_tests::{ApiResponse, Stack, stack::stream_event};
+use tidemark_tests::{
+    ApiResponse, Stack,
+    scenario::{self, meter},
+    stack::stream_event,
+};
 use tracing::level_filters::LevelFilter;
 
-use super::{CapturedLog, NUMBER, WORD, assert_silent, day::day, details, logged, meter, secret};
+use super::{CapturedLog, NUMBER, WORD, assert_silent, day::day, details, logged, secret};
 
 /// Corrupts rows of each table and reads all of them.
 async fn corrupt_rows(stack: &Stack) {
@@ -64,7 +68,7 @@ async fn corrupt_lists(stack: &Stack) {
         corrupt(stack, table, column, &value);
     }
 
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     for path in [
         "conflicts",
         "conflicts?status=resolved",
@@ -77,7 +81,7 @@ async fn corrupt_lists(stack: &Stack) {
 
 /// Reads and resolves each conflict.
 async fn resolve_conflicts(stack: &Stack) {
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     let decision = json!({"resolution": "accept_client"});
     for row in stack.conflicts() {
         let path = format!("conflicts/{}", row["id"]["S"].as_str().unwrap());
@@ -90,7 +94,7 @@ async fn resolve_conflicts(stack: &Stack) {
 
 /// Reads, replays and repeats the batch about a meter, and corrupts all raw items.
 async fn corrupt_batch(stack: &Stack, meter_id: &str) {
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     let name = format!("b-{meter_id}");
     let path = format!(
         "batches/{}",

@@ -2,15 +2,18 @@
 
 use lambda_http::http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
-use tidemark_tests::{Device, Stack};
+use tidemark_tests::{
+    Device, Item, Stack,
+    scenario::{self, meter},
+};
 
-use super::{NUMBER, WORD, meter, secret};
+use super::{NUMBER, WORD, secret};
 
 /// Runs a day without failures, with conflicts and their resolutions, and reads everything that can
 /// be read. Returns the tokens.
 pub(super) async fn day(stack: &Stack) -> Vec<String> {
     let (office, mut phone) = (stack.device("office", "pc"), stack.device("ana", "phone"));
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     for (id, resolution) in [("m-1", "accept_client"), ("m-2", "manual_merge")] {
         let batch = push_conflicting(&office, &phone, id).await;
         read(stack, &root, &batch).await;
@@ -75,15 +78,15 @@ async fn resolve_and_replay(stack: &Stack, token: &str, batch: &Value, resolutio
 async fn push_photo(stack: &Stack, phone: &Device<'_>) {
     let photo = json!({"filename": format!("{WORD}.jpg"), "content_type": "image/jpeg", "content_length": 5});
     let key = stack.post("media/presign", &phone.token, &photo).await.ok()["key"].clone();
+    let payload = json!({"form_id": WORD, "data": secret(), "media": [key, WORD]});
     phone
-        .push_one(json!({"resource_type": "submission", "action": "create", "client_temp_id": "t-1", "client_version": 0,
-            "payload": {"form_id": WORD, "data": secret(), "media": [key, WORD]}}))
+        .push_one(Item::create_as("submission", "t-1", payload))
         .await;
 }
 
 /// Sends requests that are rejected, each with a secret in an unexpected place.
 pub(super) async fn rejections(stack: &Stack) {
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     for path in [
         "sync/push",
         "sync/pull",
@@ -139,7 +142,7 @@ async fn send_unauthenticated(stack: &Stack, path: &str) {
 
 /// Sends a body that is cut off, and a body of another content type.
 async fn send_unreadable(stack: &Stack, path: &str) {
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     let cut = format!("{{\"device_id\": \"{WORD}\", \"items\": [{{\"{WORD}\": {NUMBER}");
     stack.post_bytes(path, Some(&root), cut.as_bytes()).await;
 

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidemark::engine::Reply;
-use tidemark_tests::{Stack, stack::stream_event};
+use tidemark_tests::{
+    Item, Stack,
+    scenario::{self, meter},
+    stack::stream_event,
+};
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    CapturedLog, WORD, assert_silent, corruption::poison, day::day, details, logged, meter, secret,
+    CapturedLog, WORD, assert_silent, corruption::poison, day::day, details, logged, secret,
 };
 use crate::telemetry::Responder;
 
@@ -56,25 +60,21 @@ fn quoting_replies() -> Vec<Reply> {
 
 /// Creates an open conflict about the meter `id` and returns its id.
 async fn conflicted(stack: &Stack, id: &str) -> String {
-    let office = stack.device("office", "pc");
-    office.push_one(meter("create", id, 0, secret())).await;
-    office
-        .push_one(meter("update", id, 1, json!({"reading": 1})))
-        .await;
-    let rejected = stack
-        .device("ana", "phone")
-        .push_one(meter("update", id, 1, json!({"reading": WORD})))
-        .await;
-    rejected["conflict_id"].as_str().unwrap().to_owned()
+    let fields = [secret(), json!({"reading": 1}), json!({"reading": WORD})];
+    scenario::open_conflict(stack, id, fields).await
 }
 
 /// Makes every kind of call while a service replies like `hook`. The conflict is open, and the
 /// records are both sequenced and published.
 async fn call_everything(stack: &Stack, hook: &Arc<Responder>, conflict: &str, records: &[Value]) {
     let down = stack.beside(hook.clone());
-    let root = stack.token("acme", "root", &["admin"], &[]);
-    let items = json!([meter("update", "m-1", 9, secret()), {"resource_type": "submission", "action": "create", "client_version": 0,
-        "payload": {"form_id": WORD, "data": {}, "media": ["uploads/acme/ana/x.5.image~jpeg.jpg"]}, "client_temp_id": "t-2"}]);
+    let root = scenario::admin(stack);
+    let media = json!(["uploads/acme/ana/x.5.image~jpeg.jpg"]);
+    let submission = json!({"form_id": WORD, "data": {}, "media": media});
+    let items = json!([
+        meter("update", "m-1", 9, secret()),
+        Item::create_as("submission", "t-2", submission),
+    ]);
     down.device("ana", "phone").push_batch("b-9", &items).await;
     down.post("sync/pull", &root, &json!({"since_token": null}))
         .await;
@@ -100,7 +100,7 @@ async fn call_everything(stack: &Stack, hook: &Arc<Responder>, conflict: &str, r
 
 /// Creates a conflict about the meter `id` and resolves it with a secret note.
 async fn resolved(stack: &Stack, id: &str) {
-    let root = stack.token("acme", "root", &["admin"], &[]);
+    let root = scenario::admin(stack);
     let conflict = conflicted(stack, id).await;
     let decision = json!({"resolution": "accept_client", "note": WORD});
     stack

@@ -7,11 +7,7 @@ use super::amount::{Cost, PushCost};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tidemark_aws::tables::format::pack;
-use tidemark_tests::{
-    Device, Meter, Stack,
-    hooks::{ROUND_TRIP},
-    stack::stream_event,
-};
+use tidemark_tests::{Device, Meter, Stack, hooks::ROUND_TRIP, stack::stream_event};
 use tokio::time::Instant;
 
 /// Maximum bytes of packed text in a row of the baseline; DynamoDB's limit is 400 KB.

@@ -6,7 +6,7 @@ use tidemark_bench::{
     cost::{self, Cost, Counting},
     workload,
 };
-use tidemark_tests::Device;
+use tidemark_tests::{Device, Item};
 
 const ITEMS: usize = 50;
 /// Bytes of a large payload.
@@ -18,9 +18,10 @@ fn is_ok(result: &Value) -> bool {
 
 /// Returns the item that updates a meter, based on this version.
 fn update(id: &Value, version: u64, payload: Value) -> Value {
-    let mut item = workload::update(id, version, payload);
-    item["resource_type"] = "meter".into();
-    item
+    let id = id.as_str().unwrap();
+    Item::update("meter", id, version, payload)
+        .base(version)
+        .into()
 }
 
 /// Creates fifty meters of this size, updates each once, and returns their ids.
@@ -31,11 +32,9 @@ async fn changed_resources(counting: &Counting, bytes: usize, per_push: usize) -
     for from in (0..ITEMS).step_by(per_push) {
         let numbers = from..(from + per_push).min(ITEMS);
         let create = |number| {
-            let mut item = workload::create_unique(number);
-            let code = item["payload"]["code"].take();
-            item["payload"] = workload::form(number, 0, bytes);
-            item["payload"]["code"] = code;
-            item
+            let mut payload = workload::form(number, 0, bytes);
+            payload["code"] = format!("code-{number}").into();
+            Item::create_as("meter", &format!("tmp-{number}"), payload).into()
         };
 
         let creates = numbers.clone().map(create).collect();

@@ -1,11 +1,15 @@
 //! Maps the name of a DynamoDB operation to dynoxide's method, with a JSON request and response.
 //! dynoxide's own HTTP server contains the same table, but it is not public.
 
+mod rejection;
+
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Reply;
+
+use rejection::rejection;
 
 /// Each line maps the name of an operation on the wire to dynoxide's method.
 macro_rules! operations {
@@ -94,63 +98,5 @@ fn response<Q: DeserializeOwned, A: Serialize>(
         .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
-/// Classifies a deserialization error. dynoxide's request types prefix their errors with the class
-/// of DynamoDB's error. An error without a prefix is a request of the wrong shape: for DynamoDB, a
-/// missing member is a validation error, and a value of the wrong type is a serialization error.
-fn rejection(message: &str) -> DynoxideError {
-    const VALIDATION: [&str; 3] = ["VALIDATION_AS_READ:", "VALIDATION_REQUEST:", "VALIDATION:"];
-    const SERIALIZATION: [&str; 2] = ["SERIALIZATION_AS_READ:", "SERIALIZATION:"];
-    let plain = message.split(" at line ").next().unwrap_or(message);
-
-    if let Some(text) = VALIDATION
-        .iter()
-        .find_map(|marker| plain.strip_prefix(marker))
-    {
-        return DynoxideError::ValidationException(text.to_owned());
-    }
-    if let Some(text) = SERIALIZATION
-        .iter()
-        .find_map(|marker| plain.strip_prefix(marker))
-    {
-        return DynoxideError::SerializationException(text.to_owned());
-    }
-
-    let is_validation = [
-        "missing field",
-        "unknown variant",
-        "invalid type: null",
-        "AttributeValue",
-    ];
-    if is_validation.iter().any(|words| plain.contains(words)) {
-        DynoxideError::ValidationException(plain.to_owned())
-    } else {
-        DynoxideError::SerializationException(plain.to_owned())
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::Engine;
-
-    #[test]
-    fn unknown_operation_returns_error_response() {
-        let reply = Engine::memory().unwrap().call("MakeCoffee", b"{}");
-        assert_eq!(reply.status, 400);
-        assert!(
-            String::from_utf8(reply.body)
-                .unwrap()
-                .contains("UnknownOperationException")
-        );
-    }
-
-    #[test]
-    fn malformed_json_returns_serialization_exception() {
-        let reply = Engine::memory().unwrap().call("PutItem", b"{");
-        assert_eq!(reply.status, 400);
-        assert!(
-            String::from_utf8(reply.body)
-                .unwrap()
-                .contains("SerializationException")
-        );
-    }
-}
+mod tests;

@@ -2,14 +2,11 @@
 //! inline, and therefore in a repeatable order. A hook before and after each call lets tests lose,
 //! delay or replace responses.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+mod hook;
+mod sdk;
 
-use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_dynamodb::config::{
-    BehaviorVersion, Builder, Credentials, Region, StalledStreamProtectionConfig,
-};
+use std::sync::Arc;
+
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -19,54 +16,9 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
 use super::{Engine, Reply};
-use crate::BoxFuture;
 
-/// One call of the SDK to an engine.
-#[derive(Debug, Clone, Copy)]
-pub struct Call<'a> {
-    /// Name of the operation, for example "PutItem".
-    pub operation: &'a str,
-    /// Request body in DynamoDB JSON. For a call to the media store, the path with bucket and key.
-    pub body: &'a [u8],
-}
-
-/// Effect of a hook on a call or on its response.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CallFate {
-    /// The call continues without a change.
-    Continue,
-    /// The connection breaks. The SDK sees a dispatch failure, and its retries see a transient
-    /// error.
-    Lose,
-    /// This response is returned instead, for example a throttle or a 500.
-    Reply(Reply),
-    /// No response is ever received.
-    Hang,
-}
-
-/// Intercepts calls in tests. Both methods may wait before they return, which delays the call.
-pub trait Hook: Send + Sync {
-    /// Runs before the engine receives the call. With any other result than `Continue`, the engine
-    /// never receives it.
-    fn before<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, CallFate>;
-    /// Runs after the engine has executed the call. With any other result than `Continue`, the
-    /// caller does not receive the response.
-    fn after<'a>(&'a self, call: &'a Call<'a>, reply: &'a Reply) -> BoxFuture<'a, CallFate>;
-}
-
-/// The hook that lets every call continue.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoHook;
-
-impl Hook for NoHook {
-    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
-        Box::pin(std::future::ready(CallFate::Continue))
-    }
-
-    fn after<'a>(&'a self, _: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
-        Box::pin(std::future::ready(CallFate::Continue))
-    }
-}
+pub use hook::{Call, CallFate, Hook, NoHook};
+pub use sdk::{dynamodb_client, dynamodb_config};
 
 /// An HTTP client for the SDK that calls an [`Engine`].
 #[derive(Clone)]
@@ -154,38 +106,6 @@ pub(crate) fn respond(reply: Reply) -> Result<HttpResponse, ConnectorError> {
         .headers_mut()
         .insert("content-type", "application/x-amz-json-1.0");
     Ok(response)
-}
-
-/// Returns an SDK configuration over `client`: fixed credentials, no sockets, a first retry after
-/// at most 10 ms, and its own retry budget, because by default the SDK shares one budget among all
-/// clients of a process.
-#[must_use]
-pub fn dynamodb_config(client: EngineClient) -> Builder {
-    static CLIENTS: AtomicU64 = AtomicU64::new(0);
-    let partition = format!(
-        "tidemark-engine-{}",
-        CLIENTS.fetch_add(1, Ordering::Relaxed)
-    );
-
-    Builder::new()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::from_static("us-east-1"))
-        .endpoint_url("http://dynamodb.localhost")
-        .credentials_provider(Credentials::new(
-            "tidemark", "tidemark", None, None, "engine",
-        ))
-        .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
-        .retry_partition(RetryPartition::new(partition))
-        // The protection measures real time, while tests advance virtual time. Nothing streams
-        // here.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .http_client(client)
-}
-
-/// Returns a DynamoDB client with [`dynamodb_config`].
-#[must_use]
-pub fn dynamodb_client(client: EngineClient) -> aws_sdk_dynamodb::Client {
-    aws_sdk_dynamodb::Client::from_conf(dynamodb_config(client).build())
 }
 
 #[cfg(test)]

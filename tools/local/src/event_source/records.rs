@@ -1,15 +1,20 @@
 //! Reads a table's stream in batches and trims processed records. The module handles shards and
 //! sequence numbers and never interprets a record.
 
+mod responses;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidemark_aws::stream::StreamEvent;
 
 use super::MappingError;
 use crate::engine::Engine;
+
+use responses::{
+    IteratorResponse, RecordsResponse, ShardDescription, StreamResponse, TableResponse, batch,
+};
 
 /// Records of one shard, in order.
 pub(super) struct Batch {
@@ -27,49 +32,6 @@ pub(super) struct Stream {
     /// The last processed sequence number per shard.
     done: BTreeMap<String, String>,
     closed: BTreeSet<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct TableResponse {
-    table: TableDescription,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct TableDescription {
-    latest_stream_arn: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct StreamResponse {
-    stream_description: StreamDescription,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct StreamDescription {
-    shards: Vec<ShardDescription>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ShardDescription {
-    shard_id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct IteratorResponse {
-    shard_iterator: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RecordsResponse {
-    records: Vec<Value>,
-    next_shard_iterator: Option<String>,
 }
 
 impl Stream {
@@ -162,26 +124,4 @@ impl Stream {
             })
         }
     }
-}
-
-/// Returns the event as Lambda delivers it. The event is deserialized from its text, so that it
-/// contains only what the text can represent.
-fn batch(arn: &str, shard: String, mut records: Vec<Value>) -> Result<Batch, MappingError> {
-    let mut sequence_numbers = Vec::with_capacity(records.len());
-    for record in &mut records {
-        record["eventSourceARN"] = arn.into();
-        sequence_numbers.push(
-            record["dynamodb"]["SequenceNumber"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
-        );
-    }
-
-    let event = serde_json::from_str(&json!({ "Records": records }).to_string())?;
-    Ok(Batch {
-        shard,
-        event,
-        sequence_numbers,
-    })
 }

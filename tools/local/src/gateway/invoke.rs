@@ -3,20 +3,23 @@
 //! who may invoke. Here every program that reaches the port may: the runner listens on this machine
 //! only, and the [guard](super::Guard) rejects pages in a browser.
 
+mod response;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde_json::json;
+use http::{HeaderName, StatusCode};
 use serde_json::value::RawValue;
 use tidemark_core::wire::routes::Route;
 
+use super::LAMBDA_PAYLOAD_BYTES_MAX;
 use super::event::placeholders;
-use super::{LAMBDA_PAYLOAD_BYTES_MAX, json_response};
 use crate::BoxFuture;
+
+use response::{reject, rejection, response};
 
 /// Path of the Invoke API.
 pub const PATH: &str = "/2015-03-31/functions/{name}/invocations";
@@ -87,56 +90,4 @@ pub(super) async fn invoke(
             )
         }
     }
-}
-
-/// Returns an error response for other invocation types than `RequestResponse`.
-fn rejection(headers: &HeaderMap) -> Option<Response> {
-    let kind = headers
-        .get(INVOCATION_TYPE)
-        .map_or("RequestResponse", |kind| kind.to_str().unwrap_or("?"));
-    if kind == "RequestResponse" {
-        return None;
-    }
-    let message = format!("The local runner invokes with RequestResponse only, not {kind}");
-    Some(reject(
-        StatusCode::BAD_REQUEST,
-        "InvalidParameterValueException",
-        &message,
-    ))
-}
-
-/// Runs the function. If it fails or panics, the response has status 200 too, and a header that
-/// marks the error.
-async fn response(name: &str, function: &Invocation, event: Box<RawValue>) -> Response {
-    let failure = match tokio::spawn(function(event)).await {
-        Ok(Ok(response)) => return executed(response.get().to_owned()),
-        Ok(Err(failure)) => failure,
-        Err(error) => error.to_string(),
-    };
-    tracing::error!(function = name, %failure, "function failed");
-    let mut response =
-        executed(json!({ "errorType": "Runtime.ExitError", "errorMessage": failure }).to_string());
-    response
-        .headers_mut()
-        .insert(FUNCTION_ERROR, HeaderValue::from_static("Unhandled"));
-    response
-}
-
-fn executed(payload: String) -> Response {
-    let mut response = json_response(StatusCode::OK, payload);
-    response
-        .headers_mut()
-        .insert(EXECUTED_VERSION, HeaderValue::from_static("$LATEST"));
-    response
-}
-
-fn reject(status: StatusCode, error: &'static str, message: &str) -> Response {
-    let mut response = json_response(
-        status,
-        json!({ "Type": "User", "Message": message }).to_string(),
-    );
-    response
-        .headers_mut()
-        .insert(ERROR_TYPE, HeaderValue::from_static(error));
-    response
 }

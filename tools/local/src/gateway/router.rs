@@ -1,26 +1,26 @@
 //! Routes requests: health, the API's routes, the embedded DynamoDB at `POST /`, the embedded S3
 //! under the names of its buckets, and Lambda's Invoke API.
 
-use std::collections::BTreeMap;
+mod api;
+mod preflights;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
-use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::{MethodFilter, any, get, on, options, post};
-use http::{Method, StatusCode};
+use axum::routing::{any, get, post};
+use http::StatusCode;
 use tidemark_core::wire::routes::Route;
 
-use super::event::{Inbound, placeholders};
 use super::invoke::{self, Invocations};
-use super::{
-    ApiKind, BODY_BYTES_MAX, Function, Functions, Guard, SOURCE, dynamodb, invoke as call,
-    is_too_long, json_response, message, not_found, too_long,
-};
+use super::{ApiKind, Functions, Guard, dynamodb, json_response, not_found};
 use crate::engine::Engine;
 use crate::store::{BUCKET, DEAD_LETTER_BUCKET, Store};
+
+use api::with_api;
+use preflights::with_preflights;
 
 /// Everything to which the front routes requests.
 #[derive(Clone)]
@@ -107,101 +107,6 @@ fn with_buckets(router: Router<Arc<Front>>) -> Router<Arc<Front>> {
                 .route(&format!("/{bucket}/"), any(s3))
                 .route(&format!("/{bucket}/{{*key}}"), any(s3))
         })
-}
-
-/// Adds the API's routes with their functions.
-fn with_api(
-    mut router: Router<Arc<Front>>,
-    routes: &'static [Route],
-    functions: &Functions,
-) -> Result<Router<Arc<Front>>, RouteError> {
-    for route in routes {
-        let Route {
-            method,
-            path,
-            function,
-        } = *route;
-        let function = functions
-            .get(function)
-            .ok_or(RouteError::UnknownFunction {
-                method,
-                path,
-                function,
-            })?
-            .clone();
-        let filter = Method::from_bytes(method.as_bytes())
-            .ok()
-            .and_then(|method| MethodFilter::try_from(method).ok())
-            .ok_or(RouteError::Method { method, path })?;
-
-        let serve = async move |State(front): State<Arc<Front>>, request: Request| {
-            api(&front, route, &function, request).await
-        };
-        router = router.route(path, on(filter, serve));
-    }
-    Ok(router)
-}
-
-/// Adds `OPTIONS` to the path of each route, for the preflight requests of browsers.
-fn with_preflights(
-    mut router: Router<Arc<Front>>,
-    routes: &'static [Route],
-    functions: &Functions,
-) -> Router<Arc<Front>> {
-    for (path, (function, handler)) in preflights(routes, functions) {
-        let route = Route {
-            method: "OPTIONS",
-            path,
-            function,
-        };
-        let serve = async move |State(front): State<Arc<Front>>, request: Request| {
-            api(&front, &route, &handler, request).await
-        };
-        router = router.route(path, options(serve));
-    }
-    router
-}
-
-/// Returns the function that handles `OPTIONS` for each path, which is the function of its first
-/// route.
-fn preflights(
-    routes: &'static [Route],
-    functions: &Functions,
-) -> BTreeMap<&'static str, (&'static str, Function)> {
-    let mut preflights = BTreeMap::new();
-    for Route { path, function, .. } in routes {
-        if let Some(handler) = functions.get(function) {
-            preflights
-                .entry(*path)
-                .or_insert_with(|| (*function, Arc::clone(handler)));
-        }
-    }
-    preflights
-}
-
-async fn api(front: &Front, route: &Route, function: &Function, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = match to_bytes(body, BODY_BYTES_MAX).await {
-        Ok(body) => body,
-        Err(error) if is_too_long(&error) => return too_long(front.kind),
-        Err(_) => return message(StatusCode::BAD_REQUEST, "Bad Request"),
-    };
-
-    let path_parameters = placeholders(route, parts.uri.path());
-    let request_id = request_id();
-    let inbound = Inbound {
-        route,
-        path: parts.uri.path(),
-        query: parts.uri.query().unwrap_or_default(),
-        path_parameters: &path_parameters,
-        headers: &parts.headers,
-        body: &body,
-        request_id: &request_id,
-        source_ip: SOURCE,
-        at: front.clock.now(),
-    };
-
-    call(front.kind, &inbound, function).await
 }
 
 async fn s3(State(front): State<Arc<Front>>, request: Request) -> Response {

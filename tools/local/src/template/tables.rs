@@ -1,20 +1,14 @@
 //! The tables of the template as DynamoDB requests, under their local names.
 
-use serde_json::{Map, Value, json};
-use serde_yaml_ng::Value as Yaml;
+mod parse;
 
-use super::{Template, TemplateError, plain_json, shape};
+use serde_json::{Value, json};
+
+use super::{Template, TemplateError};
+
+use parse::table;
 
 pub(crate) const KIND: &str = "AWS::DynamoDB::Table";
-
-/// Properties that a CreateTable request contains unchanged.
-const COPIED: [&str; 5] = [
-    "AttributeDefinitions",
-    "KeySchema",
-    "BillingMode",
-    "GlobalSecondaryIndexes",
-    "LocalSecondaryIndexes",
-];
 
 /// A table of the template.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,96 +103,5 @@ pub fn local_name(logical_id: &str) -> String {
     name
 }
 
-fn table(id: &str, resource: &Yaml) -> Result<Table, TemplateError> {
-    let path = format!("Resources.{id}.Properties");
-    let properties = resource
-        .get("Properties")
-        .ok_or_else(|| shape(&path, "the table's definition"))?;
-
-    let name = local_name(id);
-    let mut create = Map::new();
-    create.insert("TableName".to_owned(), json!(name));
-    for key in COPIED {
-        if let Some(value) = properties.get(key) {
-            create.insert(key.to_owned(), plain_json(&format!("{path}.{key}"), value)?);
-        }
-    }
-
-    if let Some(stream) = properties.get("StreamSpecification") {
-        let view = plain_json(
-            &format!("{path}.StreamSpecification"),
-            &stream["StreamViewType"],
-        )?;
-        create.insert(
-            "StreamSpecification".to_owned(),
-            json!({ "StreamEnabled": true, "StreamViewType": view }),
-        );
-    }
-
-    let ttl = properties
-        .get("TimeToLiveSpecification")
-        .filter(|ttl| ttl["Enabled"] != Yaml::Bool(false));
-    let ttl_attribute = ttl
-        .and_then(|ttl| ttl["AttributeName"].as_str())
-        .map(str::to_owned);
-
-    Ok(Table {
-        name,
-        create: create.into(),
-        ttl_attribute,
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn table_name_derives_from_logical_id() {
-        assert_eq!(local_name("ResourcesTable"), "resources");
-        assert_eq!(local_name("SyncBatchesTable"), "sync_batches");
-    }
-
-    #[test]
-    fn template_declares_tables_of_architecture() {
-        let tables = Template::built_in().unwrap().tables().unwrap();
-        let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
-        for name in [
-            "resources",
-            "changes",
-            "sync_batches",
-            "sync_items",
-            "conflicts",
-        ] {
-            assert!(names.contains(&name), "{name} is missing from {names:?}");
-        }
-    }
-
-    #[test]
-    fn resources_table_streams_both_images() {
-        let tables = Template::built_in().unwrap().tables().unwrap();
-        let resources = tables
-            .iter()
-            .find(|table| table.name == "resources")
-            .unwrap();
-        assert_eq!(
-            resources.create["StreamSpecification"],
-            json!({"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"})
-        );
-    }
-
-    #[test]
-    fn time_to_live_becomes_separate_request() {
-        let template = Template::parse(
-            "Resources: { ATable: { Type: 'AWS::DynamoDB::Table', Properties: {
-               KeySchema: [], TimeToLiveSpecification: { AttributeName: expires_at, Enabled: true } } } }",
-        );
-        let request = template.unwrap().tables().unwrap()[0]
-            .update_time_to_live()
-            .unwrap();
-        assert_eq!(
-            request["TimeToLiveSpecification"],
-            json!({"AttributeName": "expires_at", "Enabled": true})
-        );
-    }
-}
+mod tests;

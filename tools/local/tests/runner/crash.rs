@@ -5,8 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
+
 use crate::client::Client;
-use crate::load::{Moment, Random, run_load};
+use crate::load::{Moment, run_load};
 use crate::process::{Runner, WAIT_MAX, one_at_a_time, token};
 use crate::reader::{Reader, Rows};
 use crate::writer::{Batch, Edit, ItemResult, PushingDevice};
@@ -34,7 +36,7 @@ fn kill_under_load_loses_and_repeats_nothing() {
         .iter_mut()
         .for_each(|reader| reader.pull(&mut client));
 
-    let mut random = Random::new(seed);
+    let mut random = Rng::with_seed(seed);
     for _ in 0..KILLS {
         // The joiners begin under load, so that the kill may interrupt them within a snapshot.
         let mut joiners = readers.each_ref().map(|reader| reader.another("joiner"));
@@ -65,10 +67,10 @@ fn writers(tokens: &[String], seed: u64) -> Vec<PushingDevice> {
     (0..2 * tokens.len()).map(device).collect()
 }
 
-fn random_moment(random: &mut Random) -> Moment {
+fn random_moment(random: &mut Rng) -> Moment {
     Moment {
-        responses_min: 10 + random.below(50),
-        pause: Duration::from_micros(random.below(5_000) as u64),
+        responses_min: 10 + random.usize(..50),
+        pause: Duration::from_micros(random.u64(..5_000)),
     }
 }
 

@@ -1,43 +1,11 @@
 //! Unusual requests over a raw socket: preflights of browsers, headers that no client library would
 //! send, and paths and queries that cannot be decoded.
 
-use serde_json::json;
+mod headers;
+mod paths;
 
 use crate::process::{Runner, token};
 use crate::raw::{in_memory, is_complete, send};
-
-/// Values of `x-forwarded-proto` other than `http` and `https`.
-const PROTOCOLS: [&str; 8] = [
-    "https,http",
-    "",
-    "1",
-    "a b",
-    "file",
-    "[",
-    "http://",
-    "\u{fc}",
-];
-/// Values that are malformed in each of the `FORWARDED` headers.
-const MALFORMED: [&str; 8] = ["", "[", "a b", ":", "a/b", "user@host", "99999", "\u{fc}"];
-/// Headers that the functions or the gateway interpret.
-const FORWARDED: [&str; 6] = [
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "forwarded",
-    "x-amzn-trace-id",
-    "cookie",
-    "accept-encoding",
-];
-/// Query strings that are malformed or have an invalid `limit`.
-const QUERIES: [&str; 7] = [
-    "?%",
-    "?%ff=%ff",
-    "?limit=%zz",
-    "?limit=%ff",
-    "?&&=&",
-    "?a=[]",
-    "?limit=1%00",
-];
 
 #[test]
 fn preflight_succeeds_for_allowed_pages() {
@@ -114,23 +82,6 @@ fn preflight_succeeds_for_allowed_pages() {
     assert_eq!(rejected.status, 403);
 }
 
-/// Returns the header lines with malformed values, and with values that are too long.
-fn malformed_lines() -> Vec<String> {
-    let long = "x".repeat(5000);
-    let mut lines = Vec::new();
-    for proto in PROTOCOLS.into_iter().chain([long.as_str()]) {
-        lines.push(format!("x-forwarded-proto: {proto}\r\n"));
-        lines.push(format!(
-            "x-forwarded-proto: {proto}\r\nx-forwarded-proto: https\r\n"
-        ));
-    }
-
-    for value in MALFORMED.into_iter().chain([long.as_str()]) {
-        lines.extend(FORWARDED.map(|name| format!("{name}: {value}\r\n")));
-    }
-    lines
-}
-
 /// Returns the header lines of a valid request: host and authorization.
 fn valid_lines(runner: &Runner) -> String {
     format!(
@@ -138,86 +89,4 @@ fn valid_lines(runner: &Runner) -> String {
         runner.addr,
         token("ana")
     )
-}
-
-#[test]
-fn malformed_headers_and_queries_are_handled() {
-    for api in ["rest", "http"] {
-        let (_home, runner) = in_memory(&["--api", api]);
-        let host = valid_lines(&runner);
-
-        for line in malformed_lines() {
-            let response = send(
-                &runner,
-                "POST /api/v1/mobile/sync/pull",
-                &format!("{host}{line}"),
-            );
-            assert_eq!(response.status, 200, "{api} {line:?}: {response:?}");
-            assert!(is_complete(&response), "{response:?}");
-        }
-
-        for query in QUERIES {
-            let response = send(
-                &runner,
-                &format!("GET /api/v1/mobile/devices{query}"),
-                &host,
-            );
-            let expected = if query.contains("limit") { 400 } else { 200 };
-            assert_eq!(response.status, expected, "{api} {query}: {response:?}");
-            response.json();
-        }
-
-        assert_eq!(runner.stop("INT").code, Some(0));
-    }
-}
-
-#[test]
-fn undecodable_paths_are_not_found() {
-    for api in ["rest", "http"] {
-        let (_home, runner) = in_memory(&["--api", api]);
-        let host = valid_lines(&runner);
-
-        for path in [
-            "conflicts/%ff",
-            "conflicts/%",
-            "conflicts/%zz",
-            "conflicts/a%00b",
-            "conflicts/%c3%28",
-            "batches/%ff",
-            "batches/%f",
-        ] {
-            let response = send(&runner, &format!("GET /api/v1/mobile/{path}"), &host);
-            assert_eq!(
-                (response.status, &response.json()["code"]),
-                (404, &json!("not_found")),
-                "{api} {path}"
-            );
-            assert!(
-                response
-                    .head
-                    .contains("\r\ncontent-type: application/problem+json\r\n"),
-                "{response:?}"
-            );
-        }
-
-        for request in [
-            "POST /api/v1/mobile/batches/%ff/replay",
-            "POST /api/v1/mobile/conflicts/%ff/resolve",
-        ] {
-            let response = send(&runner, request, &host);
-            assert_eq!(
-                response.json()["code"],
-                "forbidden",
-                "{request}: {response:?}"
-            );
-        }
-
-        let response = send(&runner, "POST /2015-03-31/functions/%ff/invocations", &host);
-        assert_eq!(
-            (response.status, response.json()["Type"].as_str()),
-            (404, Some("User")),
-            "{response:?}"
-        );
-        assert_eq!(runner.stop("INT").code, Some(0));
-    }
 }

@@ -5,12 +5,13 @@
 use std::io;
 use std::net::SocketAddr;
 
+use fastrand::Rng;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidemark_core::model::limits::{BATCH_ITEMS_MAX, DEDUPLICATION_EDITS};
 
 use crate::client::Client;
-use crate::load::{LoadSignals, Random};
+use crate::load::LoadSignals;
 
 /// Number of resources that all devices edit.
 pub const SHARED: usize = 4;
@@ -24,7 +25,7 @@ pub fn shared_id(number: usize) -> String {
 pub struct PushingDevice {
     device_id: String,
     token: String,
-    random: Random,
+    random: Rng,
     edits: usize,
     /// Resources that the device may edit: first the shared ones, then its own.
     targets: Vec<KnownResource>,
@@ -85,7 +86,7 @@ struct PushResponse {
 impl PushingDevice {
     /// Returns a device that has never pushed.
     pub fn new(device_id: &str, token: &str, seed: u64) -> Self {
-        let (random, token) = (Random::new(seed), token.to_owned());
+        let (random, token) = (Rng::with_seed(seed), token.to_owned());
         let shared = |number| KnownResource {
             id: Some(shared_id(number)),
             version: 1,
@@ -228,8 +229,8 @@ impl PushingDevice {
 
     fn make_batch(&mut self) -> Batch {
         let (mut items, mut edits) = (Vec::new(), Vec::new());
-        for _ in 0..1 + self.random.below(4) {
-            let number = self.random.below(10);
+        for _ in 0..1 + self.random.usize(..4) {
+            let number = self.random.usize(..10);
             let is_new = number < 3;
             let target = if is_new {
                 self.new_target()
@@ -245,7 +246,7 @@ impl PushingDevice {
                 self.queue(&mut items, &mut edits, target, "create", 0);
                 queued = 1;
             }
-            for _ in 0..self.random.below(3) {
+            for _ in 0..self.random.usize(..3) {
                 self.queue(&mut items, &mut edits, target, "update", queued);
                 queued += 1;
             }
@@ -263,7 +264,7 @@ impl PushingDevice {
     }
 
     fn new_target(&mut self) -> usize {
-        let resource_type = ["submission", "meter"][self.random.below(2)];
+        let resource_type = ["submission", "meter"][self.random.usize(..2)];
         let temp_id = format!("tmp-{}", self.targets.len());
         self.targets
             .push(KnownResource::new(resource_type, temp_id));
@@ -278,9 +279,9 @@ impl PushingDevice {
             .filter(|target| !self.targets[*target].is_deleted)
             .collect();
         if is_shared || own.is_empty() {
-            self.random.below(SHARED)
+            self.random.usize(..SHARED)
         } else {
-            own[self.random.below(own.len())]
+            own[self.random.usize(..own.len())]
         }
     }
 

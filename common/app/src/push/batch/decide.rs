@@ -21,7 +21,8 @@ use tidemark_core::{
 };
 
 use super::{
-    rounds::{BatchRun, record_results, reject},
+    results::{record_results, reject},
+    rounds::BatchRun,
     rows::Rows,
     scheduler::Scheduler,
 };

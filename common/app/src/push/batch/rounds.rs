@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 use tidemark_aws::{Context, Error};
 use tidemark_core::{
-    model::result::{ItemCode, ItemResult, Rejection},
+    model::result::ItemResult,
     rules::push::{edit::Sender, group::Group, media::MediaVerification},
 };
 
@@ -71,26 +71,4 @@ impl BatchRun<'_> {
         rows.read(&tables.resources, tenant, keys).await?;
         Ok(scheduler.next_round(rows, results))
     }
-}
-
-/// Adds results. An item that has a result keeps it.
-pub(super) fn record_results(
-    results: &mut BTreeMap<usize, ItemResult>,
-    new: impl Iterator<Item = ItemResult>,
-) {
-    for result in new {
-        results.entry(result.index).or_insert(result);
-    }
-}
-
-/// Returns a retryable error for each item of a group that gets no decision, or whose decision
-/// cannot be written.
-pub(super) fn reject(group: &Group, code: ItemCode) -> impl Iterator<Item = ItemResult> {
-    let error = match code {
-        ItemCode::Contended => {
-            "other writers changed resources of this batch concurrently: send the item again"
-        }
-        _ => "this resource cannot be read or written now: send the item again",
-    };
-    group.rejected_for_now(Rejection::new(code, error))
 }

@@ -40,7 +40,7 @@ use tidemark_core::{
 };
 
 use super::{
-    rounds::{record_results, reject},
+    results::{record_results, reject},
     rows::Rows,
 };
 

@@ -177,8 +177,8 @@ impl Changes {
         Ok(segments)
     }
 
-    /// Returns the entries of the log at `positions`, up to the head. Used to find records that
-    /// have already been sequenced.
+    /// Returns the entries of the log at `positions`, which must not be after the head. Used to
+    /// find records that have already been sequenced.
     ///
     /// # Errors
     /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment

@@ -22,7 +22,7 @@ use crate::{
 const PROJECTION: &str = "pk, sk, id, #status, server_version, edits, outcome, #action, code";
 
 #[derive(Debug, serde::Deserialize)]
-struct LegacySummaryRow {
+struct SummaryRow {
     id: String,
     status: String,
     server_version: u64,
@@ -88,11 +88,11 @@ impl Conflicts {
 }
 
 fn legacy_summary(row: Row) -> Result<ConflictSummary, Error> {
-    let row: LegacySummaryRow = from_row("conflict", row)?;
+    let row: SummaryRow = from_row("conflict", row)?;
     summary_of(row, ConflictSlot::Legacy)
 }
 
-fn summary_of(row: LegacySummaryRow, slot: ConflictSlot) -> Result<ConflictSummary, Error> {
+fn summary_of(row: SummaryRow, slot: ConflictSlot) -> Result<ConflictSummary, Error> {
     let edits = row
         .edits
         .iter()
@@ -132,7 +132,7 @@ impl StoredRow {
             ..
         } = self;
         summary_of(
-            LegacySummaryRow {
+            SummaryRow {
                 id,
                 status,
                 server_version,

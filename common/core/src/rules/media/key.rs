@@ -81,6 +81,22 @@ impl MediaKey {
     /// Parses a key in the current or the old form. Returns `None` for text that presign never
     /// returned. Does not check whether the key is authentic: see
     /// [`is_authentic`](Self::is_authentic).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tidemark_core::rules::media::{Keyring, MediaKey};
+    /// use uuid::Uuid;
+    ///
+    /// let keyring = Keyring::new(&"secret".repeat(6), None).unwrap();
+    /// let key = MediaKey::new("acme", "ana", Uuid::nil(), 9, "image/png", &keyring);
+    /// assert_eq!(MediaKey::parse(&key.to_string()), Some(key.clone()));
+    /// assert_eq!(MediaKey::parse("uploads/acme/ana/photo.png"), None);
+    ///
+    /// // The MAC authenticates the size, so a client cannot change it.
+    /// let forged = MediaKey::parse(&key.to_string().replace(".9.", ".10.")).unwrap();
+    /// assert!(key.is_authentic(&keyring) && !forged.is_authentic(&keyring));
+    /// ```
     pub fn parse(text: &str) -> Option<Self> {
         let [tenant, user, file] = parts(text.strip_prefix(PREFIX)?, '/')?;
 
@@ -130,6 +146,8 @@ impl MediaKey {
 
     /// Returns whether a secret of `keyring` authenticates the key. Only presign of this deployment
     /// returns such keys.
+    ///
+    /// See the example of [`parse`](Self::parse).
     pub fn is_authentic(&self, keyring: &Keyring) -> bool {
         self.mac
             .is_some_and(|mac| keyring.verifies(&self.authenticated_text(), &mac))

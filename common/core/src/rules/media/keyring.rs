@@ -25,6 +25,22 @@ pub struct Keyring {
 impl Keyring {
     /// Returns the keyring of these secrets, or `None` if a secret has fewer than
     /// [`MEDIA_SECRET_BYTES_MIN`] bytes.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use tidemark_core::rules::media::{Keyring, MediaKey};
+    /// use uuid::Uuid;
+    ///
+    /// let [old, new] = ["old".repeat(12), "new".repeat(12)];
+    /// let before = Keyring::new(&old, None).unwrap();
+    /// let key = MediaKey::new("acme", "ana", Uuid::nil(), 9, "image/png", &before);
+    ///
+    /// // Keys that were issued before the rotation stay valid until the old secret is dropped.
+    /// assert!(key.is_authentic(&Keyring::new(&new, Some(&old)).unwrap()));
+    /// assert!(!key.is_authentic(&Keyring::new(&new, None).unwrap()));
+    /// assert!(Keyring::new("short", None).is_none());
+    /// ```
     pub fn new(current: &str, previous: Option<&str>) -> Option<Self> {
         let previous = match previous {
             Some(previous) => Some(keyed(previous)?),

@@ -45,6 +45,34 @@ pub struct Promise {
 /// # Errors
 /// Returns an [`UploadRejection`] if a property is malformed or this deployment does not permit the
 /// upload.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use tidemark_core::{
+///     model::media::{UploadRejection, UploadRequest},
+///     rules::media::{Keyring, UploadRules, promise},
+/// };
+/// use uuid::Uuid;
+///
+/// let phone = phone::Phone::new();
+/// let keyring = Keyring::new(&"secret".repeat(6), None).unwrap();
+/// let types = ["image/png".to_owned()];
+/// let rules =
+///     UploadRules { types: &types, bytes_max: 1000, catalog: &phone.catalog, keyring: &keyring };
+/// let promise = |content_length| {
+///     let content_type = "image/png";
+///     let resource_type = Some("meter");
+///     let request = UploadRequest { content_type, content_length, sha256: None, resource_type };
+///     promise(request, rules, &phone.principal, Uuid::nil())
+/// };
+///
+/// // The key states the promised size, and it is authentic.
+/// let key = promise(1000).unwrap().key;
+/// assert!(key.content_length() == 1000 && key.is_authentic(&keyring));
+/// assert!(matches!(promise(1001), Err(UploadRejection::TooLarge { bytes_max: 1000, .. })));
+/// ```
 pub fn promise(
     request: UploadRequest<'_>,
     allowed: UploadRules<'_>,

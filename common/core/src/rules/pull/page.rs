@@ -145,6 +145,28 @@ impl Page {
     ///
     /// # Errors
     /// Returns [`Full`] if the entry does not fit: the page ends before it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+    /// use log::entry;
+    /// use tidemark_core::model::{channel::Channel, edit::Action, principal::Author};
+    /// use tidemark_core::rules::pull::page::{Full, Page};
+    ///
+    /// // Two changes of one resource are delivered as one; another resource has no room.
+    /// let mut page = Page::new(1, Some(&Author::device("ben", "tablet")));
+    /// page.take_entry(&Channel::Tenant, entry("1", "m-1", 1)).unwrap();
+    /// page.take_entry(&Channel::Tenant, entry("2", "m-1", 2)).unwrap();
+    /// assert_eq!(page.take_entry(&Channel::Tenant, entry("3", "m-2", 1)), Err(Full));
+    /// let changes = page.into_changes();
+    /// assert_eq!((changes[0].action, changes[0].server_version), (Action::Create, 2));
+    ///
+    /// // The phone, which made the change, does not receive it.
+    /// let mut page = Page::new(1, Some(&Author::device("ana", "phone")));
+    /// page.take_entry(&Channel::Tenant, entry("1", "m-1", 1)).unwrap();
+    /// assert!(page.leaves_own_out() && page.into_changes().is_empty());
+    /// ```
     pub fn take_entry(&mut self, channel: &Channel, entry: Entry) -> Result<(), Full> {
         let is_own = self.reader.as_deref() == Some(entry.author.as_str());
         let Entry {
@@ -197,6 +219,26 @@ impl Page {
     ///
     /// # Errors
     /// Returns [`Full`] if the row does not fit: the page ends before it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+    /// use tidemark_core::rules::pull::page::{Page, SnapshotItem};
+    ///
+    /// let row = |deleted| SnapshotItem {
+    ///     payload: Default::default(),
+    ///     server_version: 3,
+    ///     deleted,
+    ///     changed_at: Default::default(),
+    ///     resolutions: vec![],
+    /// };
+    /// let mut page = Page::new(10, None);
+    /// page.take_row(log::meter("m-1"), row(false)).unwrap();
+    /// page.take_row(log::meter("m-2"), row(true)).unwrap();
+    /// let changes = page.into_changes();
+    /// assert!(changes.iter().map(|change| &change.key.id).eq(["m-1"]));
+    /// ```
     pub fn take_row(&mut self, key: ResourceKey, resource: SnapshotItem) -> Result<(), Full> {
         if resource.deleted {
             return Ok(());
@@ -247,6 +289,8 @@ impl Page {
     }
 
     /// Returns the changes, each resource at the position of its first appearance.
+    ///
+    /// See the example of [`take_entry`](Self::take_entry).
     pub fn into_changes(self) -> Vec<PulledChange> {
         self.slots
             .into_iter()
@@ -331,6 +375,20 @@ fn bytes(key: &ResourceKey, payload: Option<&RawValue>, resolved_conflicts: usiz
 /// Returns whether a segment is contiguous with `position`: it follows the position or contains it.
 /// Otherwise the position was issued by a log that was restored since, or the changes after it have
 /// expired.
+///
+/// # Example
+///
+/// ```
+/// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+/// use log::{at, entry};
+/// use tidemark_core::rules::{pull::page::is_contiguous, sequence::segment::cut};
+///
+/// let entries = vec![entry("6", "m-1", 1), entry("7", "m-2", 1)];
+/// let segment = &cut(at("5"), entries)[0];
+/// assert!(is_contiguous(at("5"), segment), "the segment follows the position");
+/// assert!(is_contiguous(at("6"), segment), "the segment contains the position");
+/// assert!(!is_contiguous(at("4"), segment), "the change at 5 has expired");
+/// ```
 pub fn is_contiguous(position: Position, segment: &Segment) -> bool {
     segment.prev == position
         || segment

@@ -21,6 +21,25 @@ pub struct Start {
 
 /// Returns where a pull at `now` continues from the `progress` in its token, in a log with this
 /// `head` that keeps changes for `retention`.
+///
+/// # Example
+///
+/// ```
+/// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+/// use chrono::{DateTime, Duration};
+/// use tidemark_core::{model::token::Progress, rules::pull::start::start};
+///
+/// let now = DateTime::UNIX_EPOCH + Duration::days(100);
+/// let head = log::head("9");
+/// let start_after = |days| {
+///     let progress = Progress::log(log::at("5"), now - Duration::days(days));
+///     start(Some(&progress), Some(&head), now, Duration::days(30))
+/// };
+/// // A recent position is continued. An expired one, like none, begins with a snapshot.
+/// assert_eq!(start_after(1).progress, Progress::log(log::at("5"), now - Duration::days(1)));
+/// assert!(start_after(31).is_reset);
+/// assert!(start(None, Some(&head), now, Duration::days(30)).is_reset);
+/// ```
 pub fn start(
     progress: Option<&Progress>,
     head: Option<&Head>,
@@ -28,7 +47,7 @@ pub fn start(
     retention: Duration,
 ) -> Start {
     match progress {
-        Some(progress) if is_contiguous(progress, head, now, retention) => Start {
+        Some(progress) if is_position_valid(progress, head, now, retention) => Start {
             progress: progress.clone(),
             is_reset: false,
         },
@@ -38,6 +57,21 @@ pub fn start(
 
 /// Returns the start of a full resync: a snapshot, with the instruction to replace the channel's
 /// rows.
+///
+/// # Example
+///
+/// ```
+/// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+/// use chrono::DateTime;
+/// use tidemark_core::{model::token::Progress, rules::pull::start::reset};
+///
+/// // The log continues at its present head after the snapshot.
+/// let now = DateTime::UNIX_EPOCH;
+/// let start = reset(Some(&log::head("9")), now);
+/// let snapshot = Progress::Snapshot { noted: log::at("9"), noted_at: now, after: None };
+/// assert_eq!(start.progress, snapshot);
+/// assert!(start.is_reset);
+/// ```
 pub fn reset(head: Option<&Head>, now: DateTime<Utc>) -> Start {
     Start {
         progress: Progress::Snapshot {
@@ -49,7 +83,7 @@ pub fn reset(head: Option<&Head>, now: DateTime<Utc>) -> Start {
     }
 }
 
-fn is_contiguous(
+fn is_position_valid(
     progress: &Progress,
     head: Option<&Head>,
     now: DateTime<Utc>,

@@ -241,6 +241,25 @@ fn is_open_unapplied_create(conflict: &ConflictSummary) -> bool {
 /// Returns the creates of types with unique fields, by resource. The device's conflicts about these
 /// resources must be loaded before the creates are decided: a create that is part of a conflict
 /// stays in it, and a create that is applied supersedes the conflicts of earlier creates.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use serde_json::json;
+/// use tidemark_core::rules::push::conflict::conflicts_of_creates;
+///
+/// // Meters have a unique field and tasks have none.
+/// let phone = phone::Phone::new();
+/// let intake = phone.batch([
+///     json!({"action": "create", "payload": {"id": "m-1", "code": "A"}}),
+///     json!({"action": "update", "payload": {"id": "m-2", "code": "B"}}),
+///     json!({"resource_type": "task", "action": "create", "payload": {"id": "t-1"}}),
+/// ]);
+/// let create = intake.groups[0].edits().next().unwrap().id;
+/// let creates = conflicts_of_creates(&intake.groups, phone.sender());
+/// assert_eq!(creates, [(&phone::meter("m-1"), vec![create])]);
+/// ```
 pub fn conflicts_of_creates<'a>(
     groups: &'a [Group],
     sender: Sender<'_>,

@@ -21,6 +21,39 @@ use crate::rules::{
 ///
 /// # Errors
 /// Returns [`ConflictsNeeded`] if an edit conflicts and `stored.conflicts` is `None`.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use std::collections::HashMap;
+/// use serde_json::json;
+/// use tidemark_core::rules::push::{
+///     decide::decide,
+///     decision::{CurrentState, Lookups},
+///     media::MediaVerification,
+/// };
+///
+/// let phone = phone::Phone::new();
+/// let intake = phone.batch([
+///     json!({"action": "create", "payload": {"id": "m-1"}}),
+///     json!({"action": "update", "client_version": 1, "payload": {"id": "m-1", "unit": "kWh"}}),
+/// ]);
+/// let lookups = Lookups { holders: &HashMap::new(), media: &MediaVerification::default() };
+/// let decide = |stored: &CurrentState| {
+///     decide(&intake.groups[0], stored, lookups, phone.sender(), Default::default()).unwrap()
+/// };
+///
+/// // Both edits become one write.
+/// let write = decide(&CurrentState::default()).write.unwrap();
+/// assert_eq!((write.expected_version, write.resource.server_version), (None, 2));
+/// assert_eq!(write.resource.payload.get(), r#"{"unit":"kWh"}"#);
+///
+/// // If the batch is sent again, nothing is written and the results are the same.
+/// let again = decide(&CurrentState { resource: Some(write.resource), conflicts: None });
+/// assert!(again.write.is_none());
+/// assert_eq!(again.results[1].server_version, Some(2));
+/// ```
 pub fn decide(
     group: &Group,
     stored: &CurrentState,

@@ -37,6 +37,35 @@ pub enum Evaluation<'a> {
 
 /// Evaluates `edit` by `author` against the stored `resource` with the payload `payload`. Modifies
 /// neither.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use serde_json::json;
+/// use tidemark_core::{
+///     model::{json::tree::Tree, result::ItemCode},
+///     rules::push::evaluate::{Evaluation, evaluate},
+/// };
+///
+/// let phone = phone::Phone::new();
+/// let patch = json!({"id": "m-1", "unit": "kWh"});
+/// let intake = phone.batch([json!({"action": "update", "base_version": 1, "payload": patch})]);
+/// let edit = intake.groups[0].edits().next().unwrap();
+/// let rules = phone.catalog.get("meter").unwrap();
+///
+/// // The edit was made on the current version: it is applied.
+/// let mut resource = phone::stored(r#"{"unit": "Wh"}"#);
+/// let payload = resource.payload.clone();
+/// let mut tree = Tree::new(&payload);
+/// let result = evaluate(edit, Some(&resource), Some(&mut tree), &phone.author, rules);
+/// assert!(matches!(result, Evaluation::Apply(_)));
+///
+/// // Another device has written a version since: it conflicts.
+/// resource.server_version = 2;
+/// let result = evaluate(edit, Some(&resource), Some(&mut tree), &phone.author, rules);
+/// assert!(matches!(result, Evaluation::Conflict(ItemCode::VersionMismatch, _)));
+/// ```
 pub fn evaluate<'a>(
     edit: &'a Edit,
     resource: Option<&Resource>,

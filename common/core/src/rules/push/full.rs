@@ -13,6 +13,8 @@ use crate::{
 
 impl Decision {
     /// Returns whether the decision opens a conflict that waits for an admin.
+    ///
+    /// See the example of [`without_new_conflicts`](Self::without_new_conflicts).
     pub fn opens_conflicts(&self) -> bool {
         self.conflicts.iter().any(|write| write.expected_edits == 0)
     }
@@ -21,6 +23,37 @@ impl Decision {
     /// one gets the error `too_many_conflicts`, and an edit that would join it gets
     /// `depends_on_failed_item`. Both are retryable. Applied edits and edits that join an existing
     /// conflict are unaffected.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+    /// use std::collections::HashMap;
+    /// use serde_json::json;
+    /// use tidemark_core::{
+    ///     model::result::ItemCode,
+    ///     rules::push::{
+    ///         decide::decide,
+    ///         decision::{CurrentState, Lookups},
+    ///         media::MediaVerification,
+    ///     },
+    /// };
+    ///
+    /// let phone = phone::Phone::new();
+    /// let patch = json!({"id": "m-1", "unit": "kWh"});
+    /// let outdated = json!({"action": "update", "base_version": 0, "payload": patch});
+    /// let group = phone.batch([outdated]).groups.remove(0);
+    /// let stored = CurrentState { resource: Some(phone::stored("{}")), conflicts: Some(vec![]) };
+    /// let lookups = Lookups { holders: &HashMap::new(), media: &MediaVerification::default() };
+    /// let decision = decide(&group, &stored, lookups, phone.sender(), Default::default());
+    /// let decision = decision.unwrap();
+    /// assert!(decision.opens_conflicts());
+    ///
+    /// let decision = decision.without_new_conflicts();
+    /// assert!(!decision.opens_conflicts());
+    /// assert_eq!(decision.results[0].code, Some(ItemCode::TooManyConflicts));
+    /// assert!(decision.results[0].is_retryable());
+    /// ```
     #[must_use]
     pub fn without_new_conflicts(mut self) -> Self {
         let is_opened = |expected_edits: usize| expected_edits == 0;

@@ -29,6 +29,30 @@ pub struct Intake {
 }
 
 /// Determines the edits of a batch and groups them by resource.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use phone::{Phone, sent};
+/// use serde_json::json;
+/// use tidemark_core::{model::result::ItemCode, rules::push::intake::read};
+///
+/// let items = sent([
+///     json!({"action": "create", "payload": {"id": "m-1"}}),
+///     json!({"action": "create", "payload": {"id": "m-2"}}),
+///     json!({"action": "update", "payload": {"id": "m-1", "unit": "kWh"}}),
+///     json!({"action": "update", "payload": {"unit": "kWh"}}),
+/// ]);
+/// let intake = read(items, Phone::new().sender());
+///
+/// // One group for each resource; an item that names no resource belongs to none.
+/// let groups: Vec<Vec<usize>> =
+///     intake.groups.iter().map(|group| group.indexes().collect()).collect();
+/// assert_eq!(groups, [vec![0, 2], vec![1]]);
+/// assert_eq!(intake.rejected[0].index, 3);
+/// assert_eq!(intake.rejected[0].code, Some(ItemCode::IdRequired));
+/// ```
 pub fn read(items: impl IntoIterator<Item = SentItem>, sender: Sender<'_>) -> Intake {
     let sent: Vec<SentItem> = items.into_iter().collect();
     let named = named_creates(&sent, sender);

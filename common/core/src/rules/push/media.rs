@@ -50,6 +50,26 @@ pub struct MediaVerification {
 /// # Errors
 /// Returns a [`Rejection`] if a field contains anything else, or if there are more than
 /// [`MEDIA_KEYS_MAX`] keys.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use tidemark_core::{
+///     model::{json, result::ItemCode},
+///     rules::push::media::keys,
+/// };
+///
+/// let phone = phone::Phone::new();
+/// let rules = phone.catalog.get("meter").unwrap();
+/// let keys = |payload: &str| keys(&json::fields(&phone::raw(payload)).unwrap(), rules);
+///
+/// // The media field of meters is `photo`.
+/// assert_eq!(keys(r#"{"photo": "a", "note": "c"}"#).unwrap(), ["a"]);
+/// assert_eq!(keys(r#"{"photo": ["a", "b"]}"#).unwrap(), ["a", "b"]);
+/// assert!(keys(r#"{"photo": null}"#).unwrap().is_empty());
+/// assert_eq!(keys(r#"{"photo": 7}"#).unwrap_err().code, ItemCode::InvalidMediaKey);
+/// ```
 pub fn keys(fields: &Fields, rules: &ResourceType) -> Result<Vec<String>, Rejection> {
     let mut keys = Vec::new();
 
@@ -85,6 +105,8 @@ pub(crate) fn keys_in(value: &RawValue) -> Option<Vec<String>> {
 
 impl MediaVerification {
     /// Adds the results of the lookups.
+    ///
+    /// See the example of [`verify`].
     #[must_use]
     pub fn with_lookup_results(mut self, lookup_results: HashMap<String, MediaCheck>) -> Self {
         self.lookup_results.extend(lookup_results);
@@ -147,6 +169,34 @@ pub struct UnverifiedMedia {
 /// # Errors
 /// Returns [`UnverifiedMedia`] if a new key was not issued to the sender, if its upload is missing
 /// or has another size or type than the key states, or if the upload could not be looked up.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use serde_json::json;
+/// use tidemark_core::{
+///     model::{json::Fields, result::ItemCode},
+///     rules::{media::MediaCheck, push::media::{MediaVerification, verify}},
+/// };
+///
+/// let phone = phone::Phone::new();
+/// let create = json!({"action": "create", "payload": {"id": "m-1", "photo": "a"}});
+/// let group = phone.batch([create]).groups.remove(0);
+/// let verify = |check: MediaCheck| {
+///     let verification = MediaVerification::default()
+///         .with_lookup_results([("a".to_owned(), check)].into());
+///     let rules = phone.catalog.get("meter").unwrap();
+///     let edit = group.edits().next().unwrap();
+///     verify(edit, &group.key, &Fields::new(), rules, &verification)
+/// };
+///
+/// // A missing upload may still arrive; a key that was not issued to the sender stays invalid.
+/// let missing = verify(MediaCheck::absent()).unwrap_err();
+/// assert!(missing.is_retryable && missing.rejection.code == ItemCode::MediaMissing);
+/// let forged = verify(MediaCheck::Rejected("is forged")).unwrap_err();
+/// assert!(!forged.is_retryable && forged.rejection.code == ItemCode::InvalidMediaKey);
+/// ```
 pub fn verify(
     edit: &Edit,
     key: &ResourceKey,

@@ -30,6 +30,29 @@ use crate::{
 /// next round of the same batch.
 ///
 /// The first list is never empty unless `groups` is, so the caller always makes progress.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use std::collections::HashMap;
+/// use serde_json::json;
+/// use tidemark_core::rules::push::order::{Values, join, split};
+///
+/// let phone = phone::Phone::new();
+/// let create = |id, code| json!({"action": "create", "payload": {"id": id, "code": code}});
+/// let batch = [create("m-1", "A"), create("m-2", "A"), create("m-3", "B")];
+/// let groups = phone.batch(batch).groups;
+///
+/// // The codes of meters are unique: m-2 waits, because m-1 may claim its code.
+/// let (now, later) =
+///     split(groups, &[], &HashMap::new(), &mut Values::default(), phone.sender());
+/// assert!(now.iter().map(|group| &group.key.id).eq(["m-1", "m-3"]));
+/// assert!(later.iter().map(|group| &group.key.id).eq(["m-2"]));
+///
+/// let all = join(now.into_iter().chain(later).collect());
+/// assert!(all.iter().map(|group| &group.key.id).eq(["m-1", "m-2", "m-3"]));
+/// ```
 pub fn split(
     groups: Vec<Group>,
     waiting: &[Group],
@@ -83,6 +106,8 @@ pub fn split(
 }
 
 /// Joins the parts of each resource's group, in batch order.
+///
+/// See the example of [`split`].
 pub fn join(parts: Vec<Group>) -> Vec<Group> {
     let mut by_key: HashMap<ResourceKey, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::with_capacity(parts.len());

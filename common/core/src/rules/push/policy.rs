@@ -29,6 +29,36 @@ pub enum PolicyDecision<'a> {
 
 /// Applies the policy of the type to `edit` by `author`, which conflicts by §3.4 with `resource`,
 /// whose payload is `payload`. Modifies none of them.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use serde_json::json;
+/// use tidemark_core::{
+///     model::{json::tree::Tree, principal::Author},
+///     rules::push::policy::{PolicyDecision, rule},
+/// };
+///
+/// let phone = phone::Phone::new();
+/// let update = |patch| {
+///     json!({"resource_type": "task", "action": "update", "base_version": 1, "payload": patch})
+/// };
+/// let title = update(json!({"id": "t-1", "title": "b"}));
+/// let done = update(json!({"id": "t-1", "done": true}));
+/// let group = phone.batch([title, done]).groups.remove(0);
+///
+/// // Tasks merge by field, and another device has written `done` since version 1.
+/// let mut task = phone::stored(r#"{"title": "a", "done": false}"#);
+/// task.server_version = 2;
+/// task.fields.note(["done"], &Author::device("ben", "tablet"), 2, 1);
+/// let rules = phone.catalog.get("task").unwrap();
+/// let merges = group.edits().map(|edit| {
+///     let decision = rule(edit, &task, &mut Tree::new(&task.payload), &phone.author, rules);
+///     matches!(decision, PolicyDecision::Merge(_))
+/// });
+/// assert!(merges.eq([true, false]));
+/// ```
 pub fn rule<'a>(
     edit: &'a Edit,
     resource: &Resource,

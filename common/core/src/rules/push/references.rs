@@ -115,6 +115,8 @@ fn earlier(temp_id: &TempId, channel: &Channel, sender: Sender<'_>) -> Vec<Resou
 
 /// Returns the references of `groups` that may be to creates of earlier batches. The caller has to
 /// look these creates up before it calls [`replace`].
+///
+/// See the example of [`any`].
 pub fn to_earlier_batches(groups: &[Group]) -> impl Iterator<Item = &Reference> {
     groups
         .iter()
@@ -124,6 +126,28 @@ pub fn to_earlier_batches(groups: &[Group]) -> impl Iterator<Item = &Reference> 
 }
 
 /// Returns whether any edit in `groups` may refer to another resource.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use serde_json::json;
+/// use tidemark_core::rules::push::references::{any, to_earlier_batches};
+///
+/// let phone = phone::Phone::new();
+/// let meter = || json!({"action": "create", "client_temp_id": "tmp-1", "payload": {}});
+/// let reading = || {
+///     let payload = json!({"id": "r-1", "meter": "tmp-1"});
+///     json!({"resource_type": "reading", "action": "create", "payload": payload})
+/// };
+/// assert!(!any(&phone.batch([meter()]).groups));
+///
+/// // Without the meter, the reading may refer to a create of an earlier batch.
+/// let [both, alone] = [phone.batch([meter(), reading()]), phone.batch([reading()])];
+/// assert!(any(&both.groups) && any(&alone.groups));
+/// assert_eq!(to_earlier_batches(&both.groups).count(), 0);
+/// assert_eq!(to_earlier_batches(&alone.groups).next().unwrap().temp_id.name, "tmp-1");
+/// ```
 pub fn any(groups: &[Group]) -> bool {
     groups
         .iter()
@@ -133,6 +157,27 @@ pub fn any(groups: &[Group]) -> bool {
 
 /// Returns whether every create that `group` refers to has a result in `results` or is part of the
 /// group.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use std::collections::BTreeMap;
+/// use serde_json::json;
+/// use tidemark_core::{model::result::ItemResult, rules::push::references::is_ready};
+///
+/// let intake = phone::Phone::new().batch([
+///     json!({"action": "create", "client_temp_id": "tmp-1", "payload": {}}),
+///     json!({"resource_type": "reading", "action": "create",
+///         "payload": {"id": "r-1", "meter": "tmp-1"}}),
+/// ]);
+/// // The reading waits until the result of the meter is known.
+/// let reading = &intake.groups[1];
+/// assert!(!is_ready(reading, &BTreeMap::new()));
+///
+/// let made = ItemResult::ok(0, None, "m-1".into(), Some(1));
+/// assert!(is_ready(reading, &BTreeMap::from([(0, made)])));
+/// ```
 pub fn is_ready(group: &Group, results: &BTreeMap<usize, ItemResult>) -> bool {
     let is_known =
         |index: &usize| results.contains_key(index) || group.indexes().any(|own| own == *index);
@@ -158,6 +203,28 @@ pub struct EarlierCreates {
 /// item of a later batch that refers to one of them must not be stored with the temp id. Only types
 /// that a type of the catalog refers to are included. A temp id is left out if another create of
 /// the batch succeeded with it. If several failed, the last error counts.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use std::collections::BTreeMap;
+/// use serde_json::json;
+/// use tidemark_core::{
+///     model::result::{ItemCode, Rejection},
+///     rules::push::references::failed_creates,
+/// };
+///
+/// let phone = phone::Phone::new();
+/// let create = json!({"action": "create", "client_temp_id": "tmp-1", "payload": {}});
+/// let creates = phone.batch([create]).creates;
+///
+/// // The create failed with a retryable error, so readings of the meter have to wait for it.
+/// let rejection = Rejection::new(ItemCode::Contended, "send the item again");
+/// let result = rejection.into_result(0, Some("tmp-1".into()), None, true);
+/// let failed = failed_creates(&creates, &BTreeMap::from([(0, result)]), &phone.catalog);
+/// assert_eq!(failed, BTreeMap::from([(creates[0].temp_id.clone(), true)]));
+/// ```
 pub fn failed_creates(
     creates: &[Create],
     results: &BTreeMap<usize, ItemResult>,

@@ -19,6 +19,26 @@ pub(super) const PAYLOADS_BYTES_MAX: usize = RESPONSE_BYTES_MAX - ENVELOPE_BYTES
 
 /// Omits each `server_payload` that would exceed the response limit, and sets
 /// `server_payload_omitted`.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use tidemark_core::{model::result::ItemResult, rules::push::response::fit};
+///
+/// let payload = phone::raw(&format!(r#"{{"note": "{}"}}"#, "x".repeat(300_000)));
+/// let mut results: Vec<ItemResult> = (0..20)
+///     .map(|index| ItemResult {
+///         server_payload: Some(payload.clone()),
+///         ..ItemResult::ok(index, None, format!("m-{index}"), Some(1))
+///     })
+///     .collect();
+/// fit(&mut results);
+///
+/// // 5 MB have room for the payloads of the first items only.
+/// assert!(results[0].server_payload.is_some() && !results[0].server_payload_omitted);
+/// assert!(results[19].server_payload.is_none() && results[19].server_payload_omitted);
+/// ```
 pub fn fit(results: &mut [ItemResult]) {
     let mut left = PAYLOADS_BYTES_MAX;
     for result in results {
@@ -37,6 +57,30 @@ pub fn fit(results: &mut [ItemResult]) {
 
 /// Omits the content of versions that a later item of the same batch replaced. `keys` maps each
 /// item to its resource.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use std::collections::BTreeMap;
+/// use tidemark_core::{
+///     model::result::ItemResult,
+///     rules::push::response::{is_about_content, omit_superseded},
+/// };
+///
+/// let result = |index, version| ItemResult {
+///     server_payload: Some(phone::raw("{}")),
+///     ..ItemResult::ok(index, None, "m-1".into(), Some(version))
+/// };
+/// let mut results = [result(0, 1), result(1, 2)];
+/// assert!(results.iter().all(is_about_content));
+///
+/// // Both items are about the meter m-1: only the content of its version 2 is delivered.
+/// let keys = BTreeMap::from([0, 1].map(|index| (index, phone::meter("m-1"))));
+/// omit_superseded(&mut results, &keys);
+/// assert!(results[0].server_payload_omitted && results[0].server_payload.is_none());
+/// assert!(results[1].server_payload.is_some());
+/// ```
 pub fn omit_superseded(results: &mut [ItemResult], keys: &BTreeMap<usize, ResourceKey>) {
     let mut newest: BTreeMap<&ResourceKey, u64> = BTreeMap::new();
     for result in results.iter() {
@@ -63,6 +107,30 @@ pub fn omit_superseded(results: &mut [ItemResult], keys: &BTreeMap<usize, Resour
 /// version would replace its newer copy, and its token would never deliver the newer version again.
 /// The same applies to an `ok` for a resource that has been deleted since: the device must not
 /// apply the edit again, because a snapshot does not contain deletes.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use tidemark_core::{model::result::ItemResult, rules::push::response::complete_repeated};
+///
+/// let stored_result = ItemResult {
+///     server_payload_omitted: true,
+///     ..ItemResult::ok(0, None, "m-1".into(), Some(1))
+/// };
+/// let mut meter = phone::stored(r#"{"unit": "Wh"}"#);
+///
+/// // The meter still has the version of the result.
+/// let mut result = stored_result.clone();
+/// complete_repeated(&mut result, Some(Some(&meter)), None);
+/// assert_eq!(result.server_payload.unwrap().get(), r#"{"unit": "Wh"}"#);
+///
+/// // The meter has changed since: the device has to pull.
+/// meter.server_version = 2;
+/// let mut result = stored_result;
+/// complete_repeated(&mut result, Some(Some(&meter)), None);
+/// assert!(result.server_payload.is_none() && result.server_payload_omitted);
+/// ```
 pub fn complete_repeated(
     result: &mut ItemResult,
     current: Option<Option<&Resource>>,
@@ -96,6 +164,8 @@ pub fn complete_repeated(
 
 /// Returns whether a result describes the server's state of its resource. A conflict always does,
 /// even if the resource does not exist.
+///
+/// See the example of [`omit_superseded`].
 pub fn is_about_content(result: &ItemResult) -> bool {
     result.status == Status::Conflict
         || result.server_payload.is_some()
@@ -117,6 +187,23 @@ fn version(resource: Option<&Resource>) -> Option<u64> {
 
 /// Returns the versions that these results deliver to the device: for each resource the highest
 /// `ok` version whose payload is not omitted. `keys` maps each item to its resource.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use std::collections::BTreeMap;
+/// use tidemark_core::{
+///     model::{receipts::WrittenVersion, result::ItemResult},
+///     rules::push::response::delivered_versions,
+/// };
+///
+/// let result = |index, version| ItemResult::ok(index, None, "m-1".into(), Some(version));
+/// let meter = phone::meter("m-1");
+/// let keys = BTreeMap::from([0, 1].map(|index| (index, meter.clone())));
+/// let delivered = delivered_versions(&[result(0, 1), result(1, 2)], &keys);
+/// assert_eq!(delivered, [WrittenVersion::new(&meter, 2)]);
+/// ```
 pub fn delivered_versions(
     results: &[ItemResult],
     keys: &BTreeMap<usize, ResourceKey>,

@@ -40,6 +40,8 @@ impl NewMedia {
     /// # Errors
     /// Returns [`ResolveRejection::Media`] if a value is neither a media key nor a list of them, or
     /// if the payload names more keys than allowed.
+    ///
+    /// See the example of [`check`](Self::check).
     pub fn of(
         plan: &ResolvePlan,
         conflict: &Conflict,
@@ -107,6 +109,31 @@ impl NewMedia {
     ///
     /// # Errors
     /// Returns [`ResolveRejection::Media`] with the field and the first unverified key.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+    /// use std::collections::HashSet;
+    /// use tidemark_core::{
+    ///     model::{audit::Via, resolve::{ResolveChoice, ResolveCommand}},
+    ///     rules::resolve::{NewMedia, ResolveOutcome, Resolver, decide},
+    /// };
+    ///
+    /// // An admin merges a photo into the meter that its device did not push.
+    /// let choice = ResolveChoice::manual_merge(phone::raw(r#"{"photo":"a"}"#));
+    /// let command = ResolveCommand { choice, expected_server_version: None, note: None };
+    /// let phone = phone::Phone::new();
+    /// let resolver =
+    ///     Resolver { tenant: "acme", by: "root", via: Via::Api, catalog: &phone.catalog };
+    /// let conflict = phone::conflict("{}");
+    /// let Ok(ResolveOutcome::Resolve(plan)) =
+    ///     decide(&conflict, None, &command, resolver, "1".into(), Default::default())
+    /// else { panic!("the conflict is open") };
+    ///
+    /// let new = NewMedia::of(&plan, &conflict, None, phone.catalog.get("meter")).unwrap();
+    /// assert!(new.check(&HashSet::new()).is_err());
+    /// ```
     pub fn check(&self, verified_before: &HashSet<MediaReference>) -> Result<(), ResolveRejection> {
         match self
             .references

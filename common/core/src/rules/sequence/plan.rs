@@ -67,6 +67,16 @@ impl Head {
 }
 
 /// Returns the position of the head; the start for a log without a head.
+///
+/// # Example
+///
+/// ```
+/// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+/// use tidemark_core::{model::position::Position, rules::sequence::plan::log_end};
+///
+/// assert_eq!(log_end(Some(&log::head("5"))), log::at("5"));
+/// assert_eq!(log_end(None), Position::START);
+/// ```
 pub fn log_end(head: Option<&Head>) -> Position {
     head.map_or(Position::START, |head| head.position)
 }
@@ -132,6 +142,31 @@ pub struct ClassifiedRecords {
 }
 
 /// Classifies a channel's records. Copies of a record are counted once.
+///
+/// # Example
+///
+/// ```
+/// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+/// use std::collections::HashMap;
+/// use log::{at, entry, head, meter, record};
+/// use tidemark_core::rules::sequence::plan::classify;
+///
+/// // The log ends at 5 and contains m-1 there. Records of m-2 (late) and m-3 (new, with a copy)
+/// // arrive with it.
+/// let head = head("5");
+/// let records = [("5", "m-1"), ("4", "m-2"), ("6", "m-3"), ("6", "m-3")];
+/// let records = records.map(|(sequence, id)| record(sequence, id, 1)).into();
+/// let classified = classify(Some(&head), records);
+/// assert_eq!(classified.positions_to_look_up(), [at("4"), at("5")]);
+///
+/// let classified = classified.without_duplicates(&[entry("5", "m-1", 1)]);
+/// assert!(classified.resources_to_load().contains(&meter("m-2")));
+/// let versions = HashMap::from([(meter("m-2"), 1)]);
+/// let steps = classified.steps(Some(&head), &versions, Default::default());
+/// let segment = &steps[0].segment;
+/// assert!(segment.entries.iter().map(|entry| &entry.id).eq(["m-2", "m-3"]));
+/// assert_eq!((segment.prev, segment.last), (at("5"), at("6")));
+/// ```
 pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedRecords {
     // Two shards may assign one number to two changes, so the order by number alone does not make
     // the copies of a record adjacent.
@@ -222,6 +257,8 @@ impl ClassifiedRecords {
     /// after the head if its row still has the record's version in `versions`; if the row is newer,
     /// the record of a newer change covers it. The same applies to an unverified record, which
     /// keeps its position. Versions of a resource therefore never decrease in the log.
+    ///
+    /// See the example of [`classify`].
     pub fn steps(
         self,
         head: Option<&Head>,

@@ -58,6 +58,8 @@ impl Comparison {
 
     /// Adds a segment from anywhere in the log: the newest version counts, because versions of a
     /// resource never decrease in the log.
+    ///
+    /// See the example of [`missing`](Self::missing).
     pub fn add_segment(&mut self, segment: &Segment) {
         for entry in &segment.entries {
             if let Some(compared) = self
@@ -84,6 +86,28 @@ impl Comparison {
 
     /// Returns the resources whose version the log does not contain, in the order in which they
     /// changed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+    /// use log::{at, entry, meter};
+    /// use tidemark_core::{
+    ///     model::repair::ResourceVersion,
+    ///     rules::sequence::{repair::Comparison, segment::cut},
+    /// };
+    ///
+    /// let row = |id, server_version| ResourceVersion {
+    ///     key: meter(id),
+    ///     server_version,
+    ///     changed_at: Default::default(),
+    /// };
+    /// // The log contains the current version of m-1 but an older version of m-2.
+    /// let mut comparison = Comparison::new([row("m-1", 1), row("m-2", 2)]);
+    /// let entries = vec![entry("1", "m-1", 1), entry("2", "m-2", 1)];
+    /// comparison.add_segment(&cut(at("0"), entries)[0]);
+    /// assert_eq!(comparison.missing(), [&row("m-2", 2)]);
+    /// ```
     pub fn missing(&self) -> Vec<&ResourceVersion> {
         let missing = self
             .resources
@@ -166,6 +190,26 @@ impl Comparison {
 
 /// Returns the step that resets a log: it appends nothing and moves the head past every position
 /// that was ever issued, including positions from a time that a restore has undone.
+///
+/// # Example
+///
+/// ```
+/// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+/// use chrono::{DateTime, Duration};
+/// use tidemark_core::{
+///     model::token::Progress,
+///     rules::{pull::start::start, sequence::repair::{reset_channel, was_reset}},
+/// };
+///
+/// let now = DateTime::UNIX_EPOCH;
+/// let step = reset_channel(Some(&log::head("5")), now);
+/// assert!(step.segment.entries.is_empty() && step.head.position > log::at("9"));
+/// assert!(was_reset(Some(&step.head)) && !was_reset(Some(&log::head("5"))));
+///
+/// // A device that was caught up gets a new snapshot.
+/// let progress = Progress::log(log::at("5"), now);
+/// assert!(start(Some(&progress), Some(&step.head), now, Duration::days(30)).is_reset);
+/// ```
 pub fn reset_channel(head: Option<&Head>, now: DateTime<Utc>) -> LogStep {
     let prev = log_end(head);
     let last = Position {
@@ -190,6 +234,8 @@ pub fn reset_channel(head: Option<&Head>, now: DateTime<Utc>) -> LogStep {
 }
 
 /// Returns whether no change entered the log since it was reset.
+///
+/// See the example of [`reset_channel`].
 pub fn was_reset(head: Option<&Head>) -> bool {
     head.is_some_and(|head| head.floor == Some(head.position))
 }

@@ -58,6 +58,24 @@ impl Segment {
 
 /// Splits entries that follow `head` into linked segments within one epoch, each small enough for a
 /// row and a page.
+///
+/// # Example
+///
+/// ```
+/// mod log { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/log.rs")); }
+/// use log::{at, entry};
+/// use tidemark_core::{model::limits::SEGMENT_CHANGES_MAX, rules::sequence::segment::cut};
+///
+/// let entries = (1..=SEGMENT_CHANGES_MAX + 1)
+///     .map(|number| entry(&number.to_string(), "m-1", number as u64))
+///     .collect();
+/// let segments = cut(at("0"), entries);
+///
+/// // The second segment follows the last entry of the first.
+/// assert_eq!(segments.len(), 2);
+/// assert_eq!(segments[0].entries.len(), SEGMENT_CHANGES_MAX);
+/// assert_eq!((segments[0].prev, segments[1].prev), (at("0"), segments[0].last));
+/// ```
 pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
     let mut bytes = 0;

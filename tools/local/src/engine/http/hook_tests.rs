@@ -1,11 +1,12 @@
 //! Hooks on the calls of the real SDK: its retries and their effects.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use aws_sdk_dynamodb::Client;
 
 use super::tests::{batch, code, engine, insert};
 use super::*;
+use crate::BoxFuture;
 
 /// Returns the scripted fates in turn, then lets every call continue.
 struct Script {

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
+use fastrand::Rng;
 use serde_json::{Value, json};
 use tidemark_client::{BatchBounds, Client as SyncClient, EditContent, EditOutcome, ResourceName};
 
 use super::{METERS, NOISE_BYTES, Progress};
 use crate::client::Client;
-use crate::load::Random;
 use crate::process::token;
 
 /// A device with its own meters, which all devices pull.
@@ -21,7 +21,7 @@ pub(super) struct Load {
     edits: u64,
     /// Server version of the small meter, which only the conflicts change.
     small: u64,
-    random: Random,
+    random: Rng,
 }
 
 impl Load {
@@ -34,7 +34,7 @@ impl Load {
             client: SyncClient::new(format!("device-{number}")),
             edits: 0,
             small: 0,
-            random: Random::new(number as u64),
+            random: Rng::with_seed(number as u64),
         }
     }
 
@@ -81,9 +81,7 @@ impl Load {
     /// Creates or updates a meter.
     fn edit(&mut self, meter: usize) {
         let random = &mut self.random;
-        let noise: String = (0..NOISE_BYTES)
-            .map(|_| char::from(b'a' + random.below(26) as u8))
-            .collect();
+        let noise: String = (0..NOISE_BYTES).map(|_| random.lowercase()).collect();
         let payload = json!({ "noise": noise }).to_string();
 
         let name = ResourceName::server("tenant", "meter", format!("m-{}-{meter}", self.number));
@@ -111,8 +109,10 @@ impl Load {
     /// log entries are stored permanently.
     fn small_item(&mut self, base: u64) -> Value {
         let action = if base == 0 { "create" } else { "update" };
-        json!({"resource_type": "meter", "action": action, "client_version": base, "base_version": base,
-            "payload": {"id": format!("m-{}-small", self.number), "reading": self.random.below(1_000_000_000)}})
+        let id = format!("m-{}-small", self.number);
+        let payload = json!({"id": id, "reading": self.random.u32(..1_000_000_000)});
+        json!({"resource_type": "meter", "action": action, "client_version": base,
+            "base_version": base, "payload": payload})
     }
 
     /// Pushes one item and returns its result.

@@ -14,7 +14,7 @@ use super::{
     super::{
         commit::Outcome,
         decide::DecidedGroup,
-        rounds::{record_results, reject},
+        results::{record_results, reject},
         rows::Rows,
     },
     Scheduler,

@@ -62,6 +62,8 @@ impl MediaReferences {
     /// Collects the keys that the items of `groups` contain and that `rows` do not contain yet.
     /// Items for which `is_pending` returns false, by their index, already have results and are
     /// left out.
+    ///
+    /// See the example of [`objects_to_head`](Self::objects_to_head).
     pub fn of(
         groups: &[Group],
         rows: &HashMap<ResourceKey, Resource>,
@@ -124,6 +126,8 @@ impl MediaReferences {
     }
 
     /// Returns the references to read from `submission_media`, at most [`MEDIA_LOOKUPS_MAX`].
+    ///
+    /// See the example of [`objects_to_head`](Self::objects_to_head).
     pub fn references_to_load(&self) -> Vec<MediaReference> {
         let mut budget = Budget::new();
         let found = self
@@ -136,6 +140,33 @@ impl MediaReferences {
     /// Returns the object keys to look up in the bucket, at most [`MEDIA_LOOKUPS_MAX`], and the
     /// state of the other keys. `verified_before` contains the references whose uploads were
     /// verified before.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+    /// use std::collections::{HashMap, HashSet};
+    /// use serde_json::json;
+    /// use tidemark_core::rules::{
+    ///     media::{Keyring, MediaKey},
+    ///     push::media::{KeyRules, MediaReferences},
+    /// };
+    /// use uuid::Uuid;
+    ///
+    /// let keyring = Keyring::new(&"secret".repeat(6), None).unwrap();
+    /// let key_of = |user| MediaKey::new("acme", user, Uuid::nil(), 9, "image/png", &keyring);
+    /// let [own, foreign] = ["ana", "ben"].map(|user| key_of(user).to_string());
+    /// let create = |id, photo| json!({"action": "create", "payload": {"id": id, "photo": photo}});
+    ///
+    /// // Only the key that was issued to the sender is looked up in the bucket.
+    /// let phone = phone::Phone::new();
+    /// let groups = phone.batch([create("m-1", &own), create("m-2", &foreign)]).groups;
+    /// let rules = KeyRules { keyring: &keyring, accepts_old: false };
+    /// let references =
+    ///     MediaReferences::of(&groups, &HashMap::new(), phone.sender(), rules, |_| true);
+    /// let (keys, _) = references.objects_to_head(HashSet::new());
+    /// assert_eq!(keys, [own]);
+    /// ```
     pub fn objects_to_head(
         self,
         verified_before: HashSet<MediaReference>,

@@ -19,6 +19,29 @@ use crate::{
 /// Returns the group with its references replaced, according to the results of this batch and the
 /// known state of `earlier` creates. If a create has no result yet because two groups refer to each
 /// other, the reference is resolved with the id that the create requests, which `id_of` returns.
+///
+/// # Example
+///
+/// ```
+/// mod phone { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/phone.rs")); }
+/// use std::collections::BTreeMap;
+/// use serde_json::json;
+/// use tidemark_core::{
+///     model::result::ItemResult,
+///     rules::push::references::{EarlierCreates, replace},
+/// };
+///
+/// let mut intake = phone::Phone::new().batch([
+///     json!({"action": "create", "client_temp_id": "tmp-1", "payload": {}}),
+///     json!({"resource_type": "reading", "action": "create",
+///         "payload": {"id": "r-1", "meter": "tmp-1"}}),
+/// ]);
+/// let made = BTreeMap::from([(0, ItemResult::ok(0, None, "m-1".into(), Some(1)))]);
+/// let reading = replace(intake.groups.remove(1), &made, &EarlierCreates::default(), |_| None);
+/// let edit = reading.edits().next().unwrap();
+/// assert_eq!(edit.payload.get(), r#"{"meter":"m-1"}"#);
+/// assert!(edit.is_rewritten);
+/// ```
 pub fn replace(
     group: Group,
     results: &BTreeMap<usize, ItemResult>,

@@ -2,6 +2,19 @@
 
 use super::*;
 
+/// Asserts the content of version 8, which a resolution writes.
+#[track_caller]
+fn assert_content(resource: &Resource, payload: &str, is_deleted: bool) {
+    assert_eq!(
+        (
+            resource.payload.get(),
+            resource.deleted,
+            resource.server_version
+        ),
+        (payload, is_deleted, 8)
+    );
+}
+
 #[test]
 fn accept_client_applies_edits_in_order() {
     let edits = vec![
@@ -55,14 +68,7 @@ fn accept_server_keeps_content_and_raises_version() {
         );
 
         let resource = written(&plan);
-        assert_eq!(
-            (
-                resource.payload.get(),
-                resource.deleted,
-                resource.server_version
-            ),
-            (r#"{"anything":1}"#, deleted, 8)
-        );
+        assert_content(resource, r#"{"anything":1}"#, deleted);
         assert_eq!(resource.edits.find(EditId(1)), None);
         assert!(plan.unique.is_empty());
     }
@@ -149,14 +155,6 @@ fn accepted_create_replaces_existing_resource() {
             &command(ResolveChoice::AcceptClient),
         );
 
-        let resource = written(&plan);
-        assert_eq!(
-            (
-                resource.payload.get(),
-                resource.deleted,
-                resource.server_version
-            ),
-            (r#"{"code":"C"}"#, false, 8)
-        );
+        assert_content(written(&plan), r#"{"code":"C"}"#, false);
     }
 }
