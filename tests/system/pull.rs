@@ -93,6 +93,12 @@ async fn page_contains_only_newest_resource_state() {
     assert_eq!(changes[0]["payload"], json!({"text": "edit 3"}));
 }
 
+fn assert_only_change(changes: &[Value], id: &str, server_version: u64) {
+    assert_eq!(changes.len(), 1);
+    let change = (&changes[0]["id"], &changes[0]["server_version"]);
+    assert_eq!(change, (&json!(id), &json!(server_version)));
+}
+
 #[tokio::test]
 async fn own_change_returns_only_with_foreign_edits() {
     let stack = Stack::new();
@@ -119,11 +125,7 @@ async fn own_change_returns_only_with_foreign_edits() {
     ana.push_one(edit("a", 2, "3")).await;
     stack.settle().await;
     let changes = ana.pull().await;
-    assert_eq!(changes.len(), 1, "only the device itself wrote b");
-    assert_eq!(
-        (&changes[0]["id"], &changes[0]["server_version"]),
-        (&json!("a"), &json!(3))
-    );
+    assert_only_change(&changes, "a", 3); // only the device itself wrote b
 
     // Another user's change after her own in one page.
     ana.push_one(create("c", "1")).await;
@@ -133,9 +135,7 @@ async fn own_change_returns_only_with_foreign_edits() {
         .await;
     stack.settle().await;
     let changes = ana.pull().await;
-    assert_eq!(changes.len(), 1);
-    let change = (&changes[0]["id"], &changes[0]["server_version"]);
-    assert_eq!(change, (&json!("c"), &json!(2)));
+    assert_only_change(&changes, "c", 2);
 
     // A snapshot always contains everything.
     ana.set_since(&Value::Null);
