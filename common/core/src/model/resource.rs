@@ -294,6 +294,47 @@ fn pairs_from_bytes(bytes: &[u8]) -> Option<Vec<[u64; 2]>> {
     pairs.collect()
 }
 
+impl Resource {
+    /// Records which fields the newest version changed, if the `policy` of the type merges by
+    /// field; `changed` is called only then. For any other policy the recorded writes become
+    /// useless and are discarded. A version that restores a resource which `was_deleted` writes all
+    /// fields.
+    pub fn note_fields<N: AsRef<str>>(
+        &mut self,
+        policy: Option<Policy>,
+        was_deleted: bool,
+        changed: impl FnOnce(&Self) -> BTreeSet<N>,
+        author: &Author,
+        client_version: u64,
+    ) {
+        let version = self.server_version;
+
+        if policy != Some(Policy::FieldMerge) {
+            if !self.fields.is_empty() {
+                self.fields.discard(version);
+            }
+            return;
+        }
+
+        if was_deleted && !self.deleted {
+            self.fields.discard(version);
+            return;
+        }
+
+        if self.fields.is_empty() && version > 2 {
+            self.fields.discard(version - 1); // the type did not merge by field at the time
+        }
+
+        let changed = changed(self);
+        self.fields.note(
+            changed.iter().map(AsRef::as_ref),
+            author,
+            version,
+            client_version,
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -346,46 +387,5 @@ mod tests {
     fn bytes_of_wrong_length_are_rejected() {
         assert_eq!(Edits::from_bytes(&[0; 15]), None);
         assert_eq!(Edits::from_bytes(&[0; 24]), None);
-    }
-}
-
-impl Resource {
-    /// Records which fields the newest version changed, if the `policy` of the type merges by
-    /// field; `changed` is called only then. For any other policy the recorded writes become
-    /// useless and are discarded. A version that restores a resource which `was_deleted` writes all
-    /// fields.
-    pub fn note_fields<N: AsRef<str>>(
-        &mut self,
-        policy: Option<Policy>,
-        was_deleted: bool,
-        changed: impl FnOnce(&Self) -> BTreeSet<N>,
-        author: &Author,
-        client_version: u64,
-    ) {
-        let version = self.server_version;
-
-        if policy != Some(Policy::FieldMerge) {
-            if !self.fields.is_empty() {
-                self.fields.discard(version);
-            }
-            return;
-        }
-
-        if was_deleted && !self.deleted {
-            self.fields.discard(version);
-            return;
-        }
-
-        if self.fields.is_empty() && version > 2 {
-            self.fields.discard(version - 1); // the type did not merge by field at the time
-        }
-
-        let changed = changed(self);
-        self.fields.note(
-            changed.iter().map(AsRef::as_ref),
-            author,
-            version,
-            client_version,
-        );
     }
 }
