@@ -54,6 +54,13 @@ impl Client {
         });
     }
 
+    /// Forgets the resources for which `is_forgotten` holds: their copies and all of their numbers.
+    /// Only a server that was restored from a copy without these resources has no record of the
+    /// numbers, so an application has no reason to do this.
+    pub fn forget_resources(&mut self, is_forgotten: impl Fn(&ResourceName) -> bool) {
+        self.copies.retain(|name, _| !is_forgotten(name));
+    }
+
     /// Drops all copies and the token, after a pull was rejected with 400 `invalid_token` (§4.1).
     /// The next pull begins every channel with a snapshot. Edits that wait are kept.
     ///

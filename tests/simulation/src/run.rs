@@ -133,7 +133,7 @@ impl Run {
             // here.
             phone
                 .client
-                .drop_copies(|name| !oracle.has_rows(&tenant, &name.channel));
+                .forget_resources(|name| !oracle.has_rows(&tenant, &name.channel));
         }
 
         let mut rng = rng(&[world.plan.seed, 9]);

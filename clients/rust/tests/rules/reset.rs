@@ -99,3 +99,15 @@ fn new_device_id_drops_copies() {
         }
     }
 }
+
+#[test]
+fn forgotten_resource_has_no_numbers() {
+    let mut device = TestDevice::with_meter(3);
+    device.update();
+    device.push(json!([ok(4)]));
+    device
+        .client
+        .forget_resources(|name| name.channel == "tenant");
+    assert!(device.client.copies().is_empty());
+    assert_eq!(numbers(&device.update()), (0, 0));
+}
