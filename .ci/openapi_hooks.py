@@ -4,7 +4,8 @@ Most generated requests fail the first check: no conflict has a random id, and n
 text. Therefore two of three requests receive existing ids and tokens from earlier responses, and
 one of three also receives a body that is valid except for its generated parts. The others are sent
 unchanged. The choice is derived from the generated request, so that runs with the same seed are
-similar.
+similar, and from the number of equal requests before it, because Schemathesis may generate one
+request a hundred times.
 """
 
 import atexit
@@ -20,6 +21,8 @@ import schemathesis
 # API Gateway accepts 10,240 bytes of request line and headers.
 LINE_BYTES_MAX = 9000
 TALLY = collections.Counter()
+# The number of times each request was generated.
+REPEATED = collections.Counter()
 # Ids and tokens from earlier responses, newest last.
 SEEN = collections.defaultdict(lambda: collections.deque(maxlen=24))
 SEEN_NAMES = {"batch_id": "batch", "conflict_id": "conflict", "next_token": "token", "server_sync_token": "token", "next_cursor": "cursor"}
@@ -47,7 +50,9 @@ def filter_case(ctx, case):
 
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
-    chance = random.Random(hashlib.sha256(repr((case.method, case.path, case.path_parameters, case.query, case.body)).encode()).digest())
+    request = repr((case.method, case.path, case.path_parameters, case.query, case.body))
+    chance = random.Random(hashlib.sha256(f"{REPEATED[request]} {request}".encode()).digest())
+    REPEATED[request] += 1
     kind = chance.randrange(3)
     if kind == 0:
         return

@@ -103,13 +103,13 @@ MUTATIONS = {
     ),
     "middle-of-a-segment-skipped": Mutation((
         CURSOR,
-        "(*position, *at, *within) = (next, sequenced_at, Some(segment.prev));",
-        "(*position, *at, *within) = (segment.last.max(next), sequenced_at, None);",
+        "(*position, *at, *segment_key) = (next, sequenced_at, Some(segment.follows));",
+        "(*position, *at, *segment_key) = (segment.last.max(next), sequenced_at, None);",
     )),
     "restored-log-read-on": Mutation((
         PAGE,
-        "    segment.prev == position || segment.entries.iter().any(|entry| entry.position == position)\n",
-        "    segment.prev >= position || segment.last >= position\n",
+        "    segment.follows == position || segment.entries.iter().any(|entry| entry.position == position)\n",
+        "    segment.follows >= position || segment.last >= position\n",
     )),
     "push-token-at-head": Mutation((
         PUSH,
@@ -134,8 +134,8 @@ MUTATIONS = {
     ),
     "late-records-skipped": Mutation((
         PLAN,
-        "        for (_, record) in self.old_or_late {\n",
-        "        for (_, record) in self.old_or_late.into_iter().take(0) {\n",
+        "        for (_, record) in self.at_or_below_head {\n",
+        "        for (_, record) in self.at_or_below_head.into_iter().take(0) {\n",
     )),
     "older-late-records-appended": Mutation((
         PLAN,
@@ -144,8 +144,8 @@ MUTATIONS = {
     )),
     "snapshot-noted-after": Mutation((
         CURSOR,
-        "            self.progress = Progress::log(*noted, *noted_at);",
-        "            let _ = noted;\n            self.progress = Progress::log(tidemark_core::rules::sequence::plan::log_end(self.head.as_ref()), *noted_at);",
+        "            self.progress = Progress::log(*head, *head_read_at);",
+        "            let _ = head;\n            self.progress = Progress::log(tidemark_core::rules::sequence::plan::log_end(self.head.as_ref()), *head_read_at);",
     )),
     "deleted-row-removed": Mutation((
         RESOURCES,

@@ -120,6 +120,25 @@ async fn late_record_is_appended_after_the_head() {
 }
 
 #[tokio::test]
+async fn corrupt_row_does_not_lose_late_record() {
+    let stack = Stack::new();
+    let mut follower = reader(&stack).await;
+    let records = writes(&stack, 3).await;
+    assert!(sequence(&stack, &records[1..], Arc::new(NoHook)).await);
+    follower.pull().await;
+
+    let rows = stack.rows("resources").into_iter();
+    let mut rows = rows.filter(|row| row["sk"]["S"] == "meter#m-0");
+    let mut row = rows.next().unwrap();
+    row["edits"] = json!({"S": "not bytes"});
+    stack.dynamodb("PutItem", &json!({"TableName": "resources", "Item": row}));
+
+    assert!(sequence(&stack, &records[..1], Arc::new(NoHook)).await);
+    let late = follower.pull().await;
+    assert_eq!((late.len(), &late[0]["id"]), (1, &json!("m-0")));
+}
+
+#[tokio::test]
 async fn superseded_late_record_is_not_sequenced() {
     let stack = Stack::new();
     let mut follower = reader(&stack).await;

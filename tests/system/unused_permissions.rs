@@ -1,5 +1,5 @@
 //! No function has a permission that it does not use. (A call without permission fails every test
-//! that observes it: `tests/src/permissions`.)
+//! that observes it: `tests/support/permissions`.)
 #![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 use std::{collections::BTreeSet, fs, process::Command};

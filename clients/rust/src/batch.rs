@@ -1,4 +1,5 @@
-//! The batch whose response is pending, and the request that sends it (*The push loop*).
+//! The batch whose response is pending, and the request that sends it (docs/protocol.md,
+//! *The push loop*).
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::ResourceName;
 
 /// The copy of a resource on a device, without the edits that wait, and its version numbers
-/// (*Numbering versions*).
+/// (docs/protocol.md, *Numbering versions*).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct LocalCopy {
     /// The server version of the last content that the device received; 0 for a resource that it

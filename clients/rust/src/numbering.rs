@@ -1,4 +1,4 @@
-//! The version numbers of edits (*Numbering versions*, §3.3).
+//! The version numbers of edits (docs/protocol.md, *Numbering versions*, §3.3).
 
 use crate::{Client, Edit, EditContent, InvalidPayload, ResourceId, ResourceName};
 

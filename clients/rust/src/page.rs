@@ -1,4 +1,4 @@
-//! The pages of a pull, and their acknowledgement (*The pull loop*, §4).
+//! The pages of a pull, and their acknowledgement (docs/protocol.md, *The pull loop*, §4).
 
 use serde::Serialize;
 

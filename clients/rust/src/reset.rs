@@ -83,8 +83,8 @@ impl Client {
     }
 
     /// Gives the device a new id, after the application has detected that the store was restored
-    /// from a backup or copied to a second device (*Backups and copies of a device*). Drops the
-    /// copies and the token.
+    /// from a backup or copied to a second device (docs/protocol.md, *Backups and copies of a
+    /// device*). Drops the copies and the token.
     ///
     /// ```
     /// use tidemark_client::{Client, EditContent, ResourceName, WaitingEdits};

@@ -1,4 +1,4 @@
-//! The response to a push (*The push loop*, §3).
+//! The response to a push (docs/protocol.md, *The push loop*, §3).
 
 use crate::{Client, ItemResult, PushResponse, RejectedEdit, ResourceName, Status};
 
@@ -113,7 +113,7 @@ impl Client {
         }
 
         self.queue.splice(0..0, retryable);
-        if self.stores_push_token() {
+        if self.may_store_push_token() {
             self.sync_token = Some(response.server_sync_token.clone());
         }
         Ok(report)

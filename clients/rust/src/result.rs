@@ -1,4 +1,4 @@
-//! The effect of a result on the copy and on the token (*The push loop*).
+//! The effect of a result on the copy and on the token (docs/protocol.md, *The push loop*).
 
 use crate::{Action, Client, Edit, ItemResult, ResourceName, view::apply};
 
@@ -6,10 +6,11 @@ impl Client {
     /// Applies the result of an edit that was applied, now or earlier. If the device lacks versions
     /// before it, its pulls have to deliver them.
     pub(crate) fn apply_ok(&mut self, edit: &Edit, result: &ItemResult) {
+        // An absent version counts as 0, which the check below ignores.
         let version = result.server_version.unwrap_or_default();
         let copy = self.copies.entry(edit.name.clone()).or_default();
         if result.server_payload_omitted || version <= copy.base {
-            return; // a pull delivers it, or has delivered it
+            return; // a pull delivers the payload, or the copy contains this version already
         }
 
         if let Some(payload) = &result.server_payload {
@@ -44,8 +45,8 @@ impl Client {
     }
 
     /// Returns whether the token of a push may be stored. While a copy is incomplete, a receipt for
-    /// a later version would prevent pulls from delivering it.
-    pub(crate) fn stores_push_token(&self) -> bool {
+    /// a later version would prevent pulls from delivering the missing versions.
+    pub(crate) fn may_store_push_token(&self) -> bool {
         let is_any_incomplete = || self.copies.values().any(|copy| copy.is_incomplete);
         self.options.stores_push_token && !(self.options.is_current && is_any_incomplete())
     }

@@ -1,4 +1,4 @@
-//! The batch that was sent and whose response is pending (*The push loop*).
+//! The batch that was sent and whose response is pending (docs/protocol.md, *The push loop*).
 
 use serde::{Deserialize, Serialize};
 

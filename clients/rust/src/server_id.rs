@@ -1,4 +1,5 @@
-//! The replacement of temp ids by the ids that the server reports (*The push loop*, §3.1).
+//! The replacement of temp ids by the ids that the server reports (docs/protocol.md,
+//! *The push loop*, §3.1).
 
 use crate::{Client, Edit, ItemResult, PushReport, ResourceId, ResourceName};
 

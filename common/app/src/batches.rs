@@ -5,7 +5,7 @@ use tidemark_aws::{
     Context, Error,
     tables::{
         sync_batches::{CompletedBatch, ReadBatch},
-        sync_items::KeptBatch,
+        sync_items::RawBatch,
     },
     telemetry,
 };
@@ -18,7 +18,7 @@ use tidemark_core::{
 /// A batch with its stored items and results.
 pub(crate) struct StoredBatch {
     pub(crate) id: BatchId,
-    pub(crate) kept: KeptBatch,
+    pub(crate) raw: RawBatch,
     pub(crate) read: ReadBatch,
 }
 
@@ -42,7 +42,7 @@ impl StoredBatch {
         telemetry::device(&id.device_id);
 
         let tenant = &principal.tenant;
-        let kept = context
+        let raw = context
             .tables
             .sync_items
             .load(tenant, &id, context.clock.now())
@@ -51,9 +51,9 @@ impl StoredBatch {
         let read = context
             .tables
             .sync_batches
-            .read(tenant, &id, &kept.digest)
+            .read(tenant, &id, &raw.digest)
             .await?;
-        Ok(Self { id, kept, read })
+        Ok(Self { id, raw, read })
     }
 }
 
@@ -69,7 +69,7 @@ pub async fn get(
     id: &str,
     from: usize,
 ) -> Result<BatchResponse, Error> {
-    let StoredBatch { id, kept, read } = StoredBatch::load(context, principal, id).await?;
+    let StoredBatch { id, raw, read } = StoredBatch::load(context, principal, id).await?;
     let (processed_at, results) = match read.answered {
         Some(CompletedBatch {
             processed_at,
@@ -93,12 +93,12 @@ pub async fn get(
         items,
         next_item,
         omitted,
-    } = batch::page(kept.items, from);
+    } = batch::page(raw.items, from);
     Ok(BatchResponse {
         batch_id: id.to_string(),
         user: id.user,
         device_id: id.device_id,
-        received_at: kept.received_at,
+        received_at: raw.received_at,
         processed_at,
         items,
         next_item,

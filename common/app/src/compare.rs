@@ -79,7 +79,7 @@ pub async fn read_backward(
             } = packed.unpack()?;
             bytes += segment.bytes();
             comparison.add_segment(&segment);
-            (end, passed_at) = (segment.prev, sequenced_at);
+            (end, passed_at) = (segment.follows, sequenced_at);
         }
     }
 

@@ -42,26 +42,95 @@ pub async fn is_delivered(
         return Ok(false);
     };
 
-    let scope = Scope {
-        tenant: tenant.to_owned(),
-        channel: channel.clone(),
-    };
-
-    is_delivered_at(context, &scope, &acknowledged, awaited, &Budget::default()).await
+    let allowance = ReadAllowance::default();
+    is_delivered_at(context, tenant, &acknowledged, awaited, &allowance).await
 }
 
-/// The bytes of the change log that a request may still read to determine what was delivered. The
-/// concurrent lookups of the request share it.
-#[derive(Debug)]
-pub struct Budget(AtomicUsize);
+/// Returns whether the log contains the version, or a newer version of the resource, at or before
+/// the position `acknowledged`.
+///
+/// If the segments at or before that position have expired, the position is the start of the log,
+/// or [`DELIVERY_SEGMENTS_MAX`] further segments or the bytes of `allowance` were read, returns
+/// whether the position was current more than `STREAM_HOURS` after the version was made. The result
+/// may then be `false` although the device has the version.
+///
+/// Costs one read or more; `allowance` bounds the bytes.
+///
+/// # Errors
+/// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment cannot
+/// be decoded.
+pub async fn is_delivered_at(
+    context: &Context,
+    tenant: &str,
+    acknowledged: &AckPosition,
+    awaited: &AwaitedVersion<'_>,
+    allowance: &ReadAllowance,
+) -> Result<bool, Error> {
+    let changes = &context.tables.changes;
+    let scope = Scope {
+        tenant: tenant.to_owned(),
+        channel: awaited.resource.channel.clone(),
+    };
 
-impl Default for Budget {
+    let mut end = match changes.locate(&scope, acknowledged.position).await? {
+        PositionStatus::Segment(segment) => {
+            match scan_segment(&segment, acknowledged, awaited, allowance) {
+                SegmentScan::Delivered => return Ok(true),
+                SegmentScan::NotYet => return Ok(false),
+                SegmentScan::Continue(before) => before,
+            }
+        }
+        PositionStatus::Expired => return Ok(awaited.is_long_delivered(acknowledged)),
+        PositionStatus::Beyond => return Ok(false),
+    };
+
+    let mut segments_read = 0;
+    while segments_read < DELIVERY_SEGMENTS_MAX && !allowance.is_exhausted() {
+        let read = changes
+            .packed_segments_back(&scope, end, QUERY_SEGMENTS_MAX)
+            .await?;
+        if read.is_empty() {
+            break; // older segments have expired
+        }
+
+        segments_read += read.len();
+        for packed in read {
+            match scan_segment(&packed.unpack()?, acknowledged, awaited, allowance) {
+                SegmentScan::Delivered => return Ok(true),
+                SegmentScan::NotYet => return Ok(false),
+                SegmentScan::Continue(before) => end = before,
+            }
+            if allowance.is_exhausted() {
+                break;
+            }
+        }
+    }
+
+    Ok(awaited.is_long_delivered(acknowledged))
+}
+
+fn scan_segment(
+    stored: &StoredSegment,
+    acknowledged: &AckPosition,
+    awaited: &AwaitedVersion<'_>,
+    allowance: &ReadAllowance,
+) -> SegmentScan {
+    allowance.spend(stored.segment.bytes());
+    awaited.scan(acknowledged, &stored.segment, stored.sequenced_at)
+}
+
+/// The bytes of decompressed entries that one request may still read to determine what was
+/// delivered. The concurrent lookups of the request share it.
+#[derive(Debug)]
+pub struct ReadAllowance(AtomicUsize);
+
+impl Default for ReadAllowance {
     fn default() -> Self {
         Self(AtomicUsize::new(DELIVERY_BYTES_MAX))
     }
 }
 
-impl Budget {
+impl ReadAllowance {
     /// Returns whether no bytes are left.
     pub fn is_exhausted(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
@@ -75,66 +144,4 @@ impl Budget {
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract);
     }
-}
-
-/// Returns whether the log contains the version, or a newer version of the resource, at or before
-/// the position `acknowledged`. Costs one read or more; `budget` bounds the bytes.
-///
-/// # Errors
-/// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment cannot
-/// be decoded.
-pub async fn is_delivered_at(
-    context: &Context,
-    scope: &Scope,
-    acknowledged: &AckPosition,
-    awaited: &AwaitedVersion<'_>,
-    budget: &Budget,
-) -> Result<bool, Error> {
-    let changes = &context.tables.changes;
-
-    let mut end = match changes.locate(scope, acknowledged.position).await? {
-        PositionStatus::Segment(segment) => {
-            match scan_segment(&segment, acknowledged, awaited, budget) {
-                SegmentScan::Delivered => return Ok(true),
-                SegmentScan::NotYet => return Ok(false),
-                SegmentScan::Continue(before) => before,
-            }
-        }
-        PositionStatus::Expired => return Ok(awaited.is_long_delivered(acknowledged)),
-        PositionStatus::Beyond => return Ok(false),
-    };
-
-    let mut segments_read = 0;
-    while segments_read < DELIVERY_SEGMENTS_MAX && !budget.is_exhausted() {
-        let read = changes
-            .packed_segments_back(scope, end, QUERY_SEGMENTS_MAX)
-            .await?;
-        if read.is_empty() {
-            break; // older segments have expired
-        }
-
-        segments_read += read.len();
-        for packed in read {
-            match scan_segment(&packed.unpack()?, acknowledged, awaited, budget) {
-                SegmentScan::Delivered => return Ok(true),
-                SegmentScan::NotYet => return Ok(false),
-                SegmentScan::Continue(before) => end = before,
-            }
-            if budget.is_exhausted() {
-                break;
-            }
-        }
-    }
-
-    Ok(awaited.is_long_delivered(acknowledged))
-}
-
-fn scan_segment(
-    stored: &StoredSegment,
-    acknowledged: &AckPosition,
-    awaited: &AwaitedVersion<'_>,
-    budget: &Budget,
-) -> SegmentScan {
-    budget.spend(stored.segment.bytes());
-    awaited.scan(acknowledged, &stored.segment, stored.sequenced_at)
 }

@@ -11,10 +11,10 @@ use tidemark_core::{
     },
 };
 
-/// Returns an upload URL and the media key that a payload refers to the upload with.
+/// Returns the URL for the upload, and the media key that the payload must contain to refer to it.
 ///
 /// # Errors
-/// Returns a problem if the deployment does not permit the upload, and `Error::Unavailable` if the
+/// Returns `Error::Rejected` if the deployment does not permit the upload, and `Error::Unavailable` if the
 /// function has no valid credentials.
 pub async fn presign(
     context: &Context,

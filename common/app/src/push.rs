@@ -140,13 +140,13 @@ async fn load(
     submission: &Submission,
     items: Vec<Json>,
 ) -> Result<(CompletedBatch<'static>, Batch), Error> {
-    let (kept, earlier, batch) = tokio::try_join!(
-        submission.keep_items(context, sender, &items),
+    let (stored, earlier, batch) = tokio::try_join!(
+        submission.store_items(context, sender, &items),
         submission.earlier_results(context, sender),
         Batch::load(context, sender, &items, Mode::Apply),
     )?;
 
-    if kept == StoreOutcome::DigestMismatch {
+    if stored == StoreOutcome::DigestMismatch {
         let detail =
             "this batch_id was sent before with other items: use a new batch_id for a new batch";
         return Err(Problem::new(ProblemCode::BatchIdReused, detail).into());

@@ -21,7 +21,7 @@ use tidemark_core::{
         },
         repair::{Extent, Period, RepairCursor, ResourceVersion},
     },
-    rules::sequence::repair::{Comparison, reset_channel, was_reset},
+    rules::sequence::repair::{Comparison, reset_devices, was_reset},
     wire::repair::{ChannelRepair, RepairRequest, RepairResponse},
 };
 
@@ -215,12 +215,12 @@ impl RepairInvocation<'_> {
     async fn reset_channels(self, scopes: impl Iterator<Item = Scope>) -> Result<usize, Error> {
         let mut started_over = 0;
         for scope in scopes {
-            started_over += usize::from(self.reset_channel(&scope).await?);
+            started_over += usize::from(self.reset_devices(&scope).await?);
         }
         Ok(started_over)
     }
 
-    async fn reset_channel(self, scope: &Scope) -> Result<bool, Error> {
+    async fn reset_devices(self, scope: &Scope) -> Result<bool, Error> {
         let changes = &self.context.tables.changes;
         for _ in 0..APPEND_ATTEMPTS_MAX {
             let head = changes
@@ -236,7 +236,7 @@ impl RepairInvocation<'_> {
             self.audit(scope, "resets the channel for every device".to_owned())
                 .await?;
 
-            let step = reset_channel(head.as_ref(), self.context.clock.now());
+            let step = reset_devices(head.as_ref(), self.context.clock.now());
             if self.dry_run || changes.append(scope, &[step]).await? == AppendOutcome::Done {
                 return Ok(true);
             }

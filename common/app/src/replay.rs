@@ -40,7 +40,7 @@ pub async fn replay(
 ) -> Result<ReplayResponse, Error> {
     let mut stored = StoredBatch::load(context, admin, id).await?;
     if !request.with_stored_roles.unwrap_or_default() {
-        stored.kept.principal = stored.kept.principal.without_admin();
+        stored.raw.principal = stored.raw.principal.without_admin();
     }
     let now = context.clock.now();
     let dry_run = request.dry_run.unwrap_or_default();
@@ -58,7 +58,7 @@ pub async fn replay(
     Ok(ReplayResponse {
         batch_id: stored.id.to_string(),
         dry_run,
-        runs_as: RunsAs::from(&stored.kept.principal).into(),
+        runs_as: RunsAs::from(&stored.raw.principal).into(),
         processed_at: now,
         results: results.into_iter().map(Into::into).collect(),
     })
@@ -72,10 +72,10 @@ async fn run(
     mode: Mode,
     now: DateTime<Utc>,
 ) -> Result<Vec<ItemResult>, Error> {
-    let StoredBatch { id, kept, read } = stored;
+    let StoredBatch { id, raw, read } = stored;
     let author = Author::device(&id.user, &id.device_id);
     let sender = Sender {
-        principal: &kept.principal,
+        principal: &raw.principal,
         device_id: &id.device_id,
         author: &author,
         catalog: &context.settings.catalog,
@@ -89,8 +89,8 @@ async fn run(
         .unwrap_or_default();
     let mut results = batch::applied_results(answered);
 
-    if results.len() < kept.items.len() {
-        let batch = Batch::load(context, sender, &kept.items, mode).await?;
+    if results.len() < raw.items.len() {
+        let batch = Batch::load(context, sender, &raw.items, mode).await?;
         batch
             .decide(context, media, sender, &mut results, now, mode)
             .await?;

@@ -1,6 +1,7 @@
 //! Sequencing: converts a batch of stream records to segments, and appends them to the change logs.
 //! It may be killed between any two calls, run twice concurrently, and receive any record again: the
-//! condition of each segment keeps the log consistent, and a retry completes the work.
+//! condition of each segment keeps the log consistent, and a retry completes the work. If it stops
+//! between a segment and the head, the next append finds the segment and moves the head first.
 
 mod append;
 
@@ -20,7 +21,7 @@ use tidemark_core::{
 
 use crate::dead_letter::dead_letter;
 
-use append::append;
+use append::try_append;
 pub(crate) use append::{APPEND_ATTEMPTS_MAX, concurrent_updates};
 
 /// The number of channels that are sequenced concurrently. Each uses a connection.
@@ -88,7 +89,7 @@ fn in_order(channels: BTreeMap<Scope, Vec<Record>>) -> Vec<(Sequence, Scope, Vec
 /// Appends the records of one channel to its log.
 async fn append_all(context: &Context, scope: &Scope, records: Vec<Record>) -> Result<(), Error> {
     for _ in 0..APPEND_ATTEMPTS_MAX {
-        if append(context, scope, records.clone()).await? == AppendOutcome::Done {
+        if try_append(context, scope, records.clone()).await? == AppendOutcome::Done {
             return Ok(());
         }
     }

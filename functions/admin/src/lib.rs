@@ -30,7 +30,7 @@ enum ApiResponse {
     Devices(DevicesResponse),
 }
 
-/// Serves `GET /conflicts`, `GET /conflicts/{id}`, `GET /audit`, `GET /status` and `GET /devices`.
+/// Serves the routes of the function `admin`.
 pub async fn handle(
     context: &Context,
     dead_letters: &DeadLetters,

@@ -81,12 +81,12 @@ fn check_change(scope: &Scope, change: Record, sequence: Sequence) {
         &Default::default(),
         change.changed_at,
     );
-    let [LogStep { segment, head }] = steps.as_slice() else {
+    let [LogStep { segment, next_head }] = steps.as_slice() else {
         panic!("one change must result in one segment")
     };
 
     assert_eq!(
-        (&head.stream, head.position),
+        (&next_head.stream, next_head.position),
         (&change.stream, segment.last)
     );
 

@@ -14,7 +14,7 @@ use crate::{
     world::World,
 };
 
-pub use preserved::look_for_what_was_typed;
+pub use preserved::check_edits_preserved;
 pub use resolve::resolve;
 
 async fn ask(
@@ -40,6 +40,17 @@ async fn ask(
         .await
 }
 
+/// Sends a GET request. Returns the response if its status is 200.
+async fn get(
+    world: &Rc<World>,
+    tenant: usize,
+    path: String,
+    rng: &mut fastrand::Rng,
+) -> Option<ApiResponse> {
+    let response = ask(world, tenant, "GET", path, String::new(), rng).await;
+    response.filter(|response| response.status == 200)
+}
+
 /// Sends a GET request. Returns the body of the response if its status is 200.
 async fn read(
     world: &Rc<World>,
@@ -47,10 +58,8 @@ async fn read(
     path: String,
     rng: &mut fastrand::Rng,
 ) -> Option<Value> {
-    let response = ask(world, tenant, "GET", path, String::new(), rng).await;
-    response
-        .filter(|response| response.status == 200)
-        .map(|response| response.read())
+    let response = get(world, tenant, path, rng).await?;
+    Some(response.read())
 }
 
 /// Replays one of the tenant's batches.

@@ -301,7 +301,10 @@ impl Cloud {
     }
 
     /// Invokes the changelog function directly, as an operator does. Returns `None` if it died.
-    pub async fn operate(
+    ///
+    /// # Errors
+    /// Returns a message if the function panicked, or the error that it returned.
+    pub async fn invoke_changelog(
         &self,
         invocation: Arc<Invocation>,
         event: &Value,

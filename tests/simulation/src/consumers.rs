@@ -13,8 +13,8 @@ use crate::{
 
 impl World {
     /// Reads the new stream records and passes them to the oracle.
-    pub fn take_in(&self) {
-        let records = self.stream.borrow_mut().take_in(&self.cloud);
+    pub fn read_stream(&self) {
+        let records = self.stream.borrow_mut().read_all(&self.cloud);
         let mut oracle = self.oracle.borrow_mut();
         records
             .into_iter()
@@ -51,7 +51,7 @@ impl World {
                 continue;
             }
 
-            self.take_in();
+            self.read_stream();
             self.consume();
             let batch = self.stream.borrow().batch(shard, rng.usize(1..12));
             if batch.is_empty() {
@@ -145,7 +145,7 @@ impl World {
 
     pub(crate) async fn drain(self: &Rc<Self>) {
         for _ in 0..2_000 {
-            self.take_in();
+            self.read_stream();
             if self.is_over() || self.stream.borrow().is_drained() {
                 return;
             }

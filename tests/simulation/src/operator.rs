@@ -7,40 +7,47 @@ use tokio::time::Instant;
 
 use crate::{
     faults::{Fault, Invocation},
-    plan::{GROUPS, What},
+    plan::{GROUPS, StepAction},
     world::World,
 };
 
+/// Longer than the retention of the change log.
+const MONTH: chrono::Duration = chrono::Duration::days(32);
+/// No month passes once the clock is ahead by this duration. At most two months pass, which is less
+/// than the 90 days for which batches are stored.
+const MONTHS_END: chrono::Duration = chrono::Duration::days(60);
+/// The maximum number of invocations of the changelog function for one repair.
+const REPAIR_INVOCATIONS_MAX: usize = 20;
+
 impl World {
     /// Performs a step of the operator.
-    pub(crate) async fn operate(self: &Rc<Self>, what: What, rng: &mut fastrand::Rng) {
+    pub(crate) async fn operate(self: &Rc<Self>, action: StepAction, rng: &mut fastrand::Rng) {
         let faults = &self.cloud.faults;
 
-        match what {
-            What::Groups if faults.is_on(Fault::GroupChange) => self.change_groups(rng),
-            What::Split if faults.is_on(Fault::ShardSplit) => {
+        match action {
+            StepAction::Groups if faults.is_on(Fault::GroupChange) => self.change_groups(rng),
+            StepAction::Split if faults.is_on(Fault::ShardSplit) => {
                 self.stream.borrow_mut().split(&self.cloud, rng)
             }
-            What::Down(ms) if faults.is_on(Fault::ConsumerDown) => {
+            StepAction::Down(ms) if faults.is_on(Fault::ConsumerDown) => {
                 faults.count(Fault::ConsumerDown);
                 self.is_down_until
                     .set(Some(Instant::now() + Duration::from_millis(ms)));
             }
-            // Batches are stored for 90 days.
-            What::Month
-                if faults.is_on(Fault::Retention)
-                    && self.cloud.jumped() < chrono::Duration::days(60) =>
+            StepAction::Month
+                if faults.is_on(Fault::Retention) && self.cloud.jumped() < MONTHS_END =>
             {
                 self.pass_month()
             }
-            What::Forget if faults.is_on(Fault::LongOutage) => self.lose_records(),
-            What::Repair if faults.is_on(Fault::LongOutage) => {
-                self.repair(&self.since_ever(), rng).await
+            StepAction::Forget if faults.is_on(Fault::LongOutage) => self.lose_records(),
+            StepAction::Repair if faults.is_on(Fault::LongOutage) => {
+                self.repair(&self.full_repair_request(), rng).await
             }
-            What::Copy if faults.is_on(Fault::Restore) && self.copy.borrow().is_none() => {
-                self.take_in();
+            StepAction::Copy if faults.is_on(Fault::Restore) && self.copy.borrow().is_none() => {
+                self.read_stream();
                 *self.copy.borrow_mut() = Some((self.cloud.copy(), self.oracle.borrow().clone()));
             }
+            // The fault is off, a precondition does not hold, or another actor performs the action.
             _ => {}
         }
     }
@@ -59,18 +66,18 @@ impl World {
         self.cloud.faults.count(Fault::GroupChange);
     }
 
-    /// Advances the clock by a month, which is longer than the retention of the change log.
+    /// Advances the clock by a [`MONTH`], and removes the rows that have expired by then.
     fn pass_month(&self) {
         self.cloud.faults.count(Fault::Retention);
         self.may_reset.set(true);
-        self.cloud.jump(chrono::Duration::days(32));
+        self.cloud.jump(MONTH);
         self.expire();
     }
 
-    /// Advances the clock beyond the retention of the stream, which expires the records that were
-    /// not delivered.
+    /// Advances the clock by 25 hours, and expires the records that were not delivered: the stream
+    /// keeps records for 24 hours.
     fn lose_records(&self) {
-        self.take_in();
+        self.read_stream();
         self.cloud.faults.count(Fault::LongOutage);
         self.cloud.jump(chrono::Duration::hours(25));
         let lost = self.stream.borrow_mut().lose();
@@ -78,29 +85,30 @@ impl World {
         self.needs_repair.set(true);
     }
 
-    /// Returns a repair request for the whole log: records may have been lost before the log's
-    /// retention.
-    pub(crate) fn since_ever(&self) -> Value {
+    /// Returns a repair request for all changes since the start of the run: the lost records may be
+    /// older than the stream's retention.
+    pub(crate) fn full_repair_request(&self) -> Value {
         json!({"since": self.cloud.began_at().to_rfc3339()})
     }
 
     /// Repairs the change log, one invocation after another. Marks the repair as pending if it is
-    /// not complete after 20 invocations.
+    /// not complete after [`REPAIR_INVOCATIONS_MAX`] invocations.
     pub(crate) async fn repair(self: &Rc<Self>, request: &Value, rng: &mut fastrand::Rng) {
         let mut cursor = Value::Null;
-        for _ in 0..20 {
+        for _ in 0..REPAIR_INVOCATIONS_MAX {
             let mut request = request.clone();
             request["cursor"] = cursor.clone();
+            // A small limit, so that a repair needs several invocations.
             request["limit"] = rng.u64(1..8).into();
 
             let invocation = Invocation::new(&self.cloud.faults, rng.fork());
             let response = match self
                 .cloud
-                .operate(invocation, &json!({ "repair": request }))
+                .invoke_changelog(invocation, &json!({ "repair": request }))
                 .await
             {
                 Ok(response) => response.unwrap_or_default(),
-                Err(panic) => return self.oracle.borrow_mut().violated(6, panic),
+                Err(error) => return self.oracle.borrow_mut().violated(6, error),
             };
             self.note(|| format!("        repair {request} → {response}"));
             if response.get("looked_at").is_none() {

@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use tidemark_client::{Client, Edit, Options};
 use tokio::sync::Mutex;
 
-use crate::{fate::Owner, faults::Fault, plan::What, world::World};
+use crate::{fate::Owner, faults::Fault, plan::StepAction, world::World};
 
 /// Attempts of a device after all faults have ended.
 const TRIES_MAX: u32 = 40;
@@ -101,35 +101,35 @@ impl Phone {
         world: &Rc<World>,
         clone: &Mutex<Self>,
         step: u64,
-        what: What,
+        action: StepAction,
         rng: &mut fastrand::Rng,
     ) {
         if !self.is_on {
             return;
         }
 
-        match what {
-            What::RestoreDevice if self.backup.is_none() => self.back_up(),
-            What::Backup => self.back_up(),
-            What::RestoreDevice if world.cloud.faults.is_on(Fault::RestoredDevice) => {
+        match action {
+            StepAction::RestoreDevice if self.backup.is_none() => self.back_up(),
+            StepAction::Backup => self.back_up(),
+            StepAction::RestoreDevice if world.cloud.faults.is_on(Fault::RestoredDevice) => {
                 if self.client.options().is_current {
                     self.go_back(world)
                 } else {
                     self.goes_back = true
                 }
             }
-            What::Clone
+            StepAction::Clone
                 if world.cloud.faults.is_on(Fault::ClonedDevice)
                     && self.client.options().is_current =>
             {
                 self.start_clone(world, clone).await
             }
-            What::RestoreDevice | What::Clone => {}
-            What::Type(edits) => {
+            StepAction::RestoreDevice | StepAction::Clone => {}
+            StepAction::Type(edits) => {
                 (0..edits).for_each(|at| self.type_one(world, step * 100 + at, rng))
             }
-            What::Push => self.push_with_retries(world, rng).await,
-            What::Pull(pages, limit) => {
+            StepAction::Push => self.push_with_retries(world, rng).await,
+            StepAction::Pull(pages, limit) => {
                 let limit = usize::try_from(limit).unwrap();
                 self.pull(world, pages, limit, rng).await;
             }

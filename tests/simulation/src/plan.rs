@@ -23,7 +23,7 @@ pub struct Step {
     /// The actor that performs the step.
     pub actor: Actor,
     /// The action that the actor performs.
-    pub what: What,
+    pub action: StepAction,
 }
 
 /// An actor of the simulation.
@@ -39,7 +39,7 @@ pub enum Actor {
 
 /// An action of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum StepAction {
     /// A user makes this many edits.
     Type(u64),
     /// A device pushes its queued edits.
@@ -76,7 +76,7 @@ pub enum What {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "step {}: {:?} {:?}", self.id, self.actor, self.what)
+        write!(f, "step {}: {:?} {:?}", self.id, self.actor, self.action)
     }
 }
 
@@ -136,13 +136,13 @@ impl Plan {
         for phase in 0..PHASES {
             for _ in 0..rng.u64(10..40) {
                 let at_ms = rng.u64(0..PHASE_MS);
-                let (actor, what) = action(&world, &mut rng);
+                let (actor, action) = random_step(&world, &mut rng);
                 steps.push(Step {
                     id: steps.len() as u64,
                     phase,
                     at_ms,
                     actor,
-                    what,
+                    action,
                 });
             }
         }
@@ -189,7 +189,7 @@ impl Plan {
     }
 }
 
-fn action(world: &WorldPlan, rng: &mut fastrand::Rng) -> (Actor, What) {
+fn random_step(world: &WorldPlan, rng: &mut fastrand::Rng) -> (Actor, StepAction) {
     // The last index is that of the first device's clone.
     let phone = Actor::Phone(rng.usize(0..=world.phones.len()));
     let admin = Actor::Admin(usize::from(rng.u32(0..5) == 0));
@@ -197,32 +197,32 @@ fn action(world: &WorldPlan, rng: &mut fastrand::Rng) -> (Actor, What) {
     match rng.u32(0..100) {
         0..30 => (
             phone,
-            What::Type(if world.is_hot {
+            StepAction::Type(if world.is_hot {
                 rng.u64(1..20)
             } else {
                 rng.u64(1..5)
             }),
         ),
-        30..32 => (phone, What::Backup),
-        32..36 => (phone, What::RestoreDevice),
-        36..38 => (Actor::Phone(0), What::Clone),
-        38..60 => (phone, What::Push),
+        30..32 => (phone, StepAction::Backup),
+        32..36 => (phone, StepAction::RestoreDevice),
+        36..38 => (Actor::Phone(0), StepAction::Clone),
+        38..60 => (phone, StepAction::Push),
         60..78 => (
             phone,
-            What::Pull(rng.u32(1..6), if rng.bool() { rng.u64(1..5) } else { 100 }),
+            StepAction::Pull(rng.u32(1..6), if rng.bool() { rng.u64(1..5) } else { 100 }),
         ),
-        78..83 => (phone, What::Ack),
-        83..90 => (admin, What::Resolve),
-        90..92 => (admin, What::Replay),
-        92..94 => (Actor::Operator, What::Groups),
-        94..95 => (Actor::Operator, What::Split),
-        95..97 => (Actor::Operator, What::Down(rng.u64(1_000..8_000))),
-        97..98 => (Actor::Operator, What::Month),
+        78..83 => (phone, StepAction::Ack),
+        83..90 => (admin, StepAction::Resolve),
+        90..92 => (admin, StepAction::Replay),
+        92..94 => (Actor::Operator, StepAction::Groups),
+        94..95 => (Actor::Operator, StepAction::Split),
+        95..97 => (Actor::Operator, StepAction::Down(rng.u64(1_000..8_000))),
+        97..98 => (Actor::Operator, StepAction::Month),
         98..99 => (
             Actor::Operator,
-            [What::Forget, What::Repair][rng.usize(0..2)],
+            [StepAction::Forget, StepAction::Repair][rng.usize(0..2)],
         ),
-        _ => (Actor::Operator, What::Copy),
+        _ => (Actor::Operator, StepAction::Copy),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     admin,
     faults::{Fault, rng},
     phone::Phone,
-    plan::{Actor, GROUPS, PHASES, Plan, Step, TENANTS, USERS, What},
+    plan::{Actor, GROUPS, PHASES, Plan, Step, StepAction, TENANTS, USERS},
     world::World,
 };
 
@@ -146,15 +146,17 @@ impl Run {
     async fn act(&self, step: &Step) {
         let world = &self.world;
         let mut rng = rng(&[world.plan.seed, 6, step.id]);
-        match (step.actor, step.what) {
-            (Actor::Phone(number), what) => {
+        match (step.actor, step.action) {
+            (Actor::Phone(number), action) => {
                 let mut phone = self.phones[number].lock().await;
                 let clone = &self.phones[self.phones.len() - 1];
-                phone.act(world, clone, step.id, what, &mut rng).await;
+                phone.act(world, clone, step.id, action, &mut rng).await;
             }
-            (Actor::Admin(tenant), What::Resolve) => admin::resolve(world, tenant, &mut rng).await,
+            (Actor::Admin(tenant), StepAction::Resolve) => {
+                admin::resolve(world, tenant, &mut rng).await
+            }
             (Actor::Admin(tenant), _) => admin::replay(world, tenant, &mut rng).await,
-            (Actor::Operator, what) => world.operate(what, &mut rng).await,
+            (Actor::Operator, action) => world.operate(action, &mut rng).await,
         }
     }
 }

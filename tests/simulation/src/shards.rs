@@ -23,7 +23,7 @@ pub struct Stream {
     arn: Option<Value>,
     /// The engine's sequence number of the last record that was read.
     taken_up_to: Option<String>,
-    taken_in: u128,
+    records_read: u128,
     shards: Vec<Shard>,
     /// The shard that receives the records of each slot.
     slots: [usize; SLOTS],
@@ -50,7 +50,7 @@ impl Stream {
             seed,
             arn: None,
             taken_up_to: None,
-            taken_in: 0,
+            records_read: 0,
             shards: (0..shards)
                 .map(|_| Shard {
                     offset: offset(&mut rng),
@@ -73,7 +73,7 @@ impl Stream {
     }
 
     /// Reads the new records and returns them in order, with the engine's sequence numbers.
-    pub fn take_in(&mut self, cloud: &Cloud) -> Vec<Value> {
+    pub fn read_all(&mut self, cloud: &Cloud) -> Vec<Value> {
         let mut records = Vec::new();
         loop {
             let more = self.read(cloud);
@@ -96,11 +96,11 @@ impl Stream {
 
             let mut record = record.clone();
             // The engine's sequence numbers depend on the time of day.
-            self.taken_in += 1;
+            self.records_read += 1;
             // The numbers of another stream differ: random numbers of 21 to 40 digits do not
             // coincide.
             let number = NUMBERS_FROM
-                + (self.taken_in * 10 + shard.offset) * 2
+                + (self.records_read * 10 + shard.offset) * 2
                 + u128::from(self.generation % 2);
             record["dynamodb"]["SequenceNumber"] = number.to_string().into();
             let label = format!("2026-01-01T00:00:00.{:03}", self.generation);

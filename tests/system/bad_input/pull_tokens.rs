@@ -139,20 +139,20 @@ fn forged_keys() -> [Option<String>; 9] {
 /// else that a forger may choose.
 fn forged_progress(position: Position, at: DateTime<Utc>) -> Vec<Progress> {
     let positions = forged_positions();
-    let within = [
+    let segment_keys = [
         None,
         Some(position),
         Some(positions[0]),
         Some(positions[positions.len() - 1]),
     ];
-    let log = within.map(|within| Progress::Log {
+    let log = segment_keys.map(|segment_key| Progress::Log {
         position,
         at,
-        within,
+        segment_key,
     });
     let snapshot = forged_keys().map(|after| Progress::Snapshot {
-        noted: position,
-        noted_at: at,
+        head: position,
+        head_read_at: at,
         after,
     });
 

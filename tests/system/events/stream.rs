@@ -113,7 +113,7 @@ async fn log(stack: &Stack, channel: &str) -> Vec<(Position, String, String, u64
     let mut entries = Vec::new();
     for stored in segments {
         assert_eq!(
-            stored.segment.prev, read,
+            stored.segment.follows, read,
             "{channel}: a segment that is not linked"
         );
         read = stored.segment.last;

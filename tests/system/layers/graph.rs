@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use syn::{
@@ -47,16 +47,26 @@ pub fn crates() -> Vec<String> {
     });
     folders
         .filter(|folder| root.join(folder).join("Cargo.toml").exists())
-        .filter(|folder| root.join(folder).join("src").exists())
+        .filter(|folder| source_of(&root.join(folder)).exists())
         .map(|folder| folder.to_str().unwrap().to_owned())
         .collect()
+}
+
+/// Returns the folder with the sources of a crate's library.
+fn source_of(folder: &Path) -> PathBuf {
+    let support = folder.join("support");
+    if support.exists() {
+        support
+    } else {
+        folder.join("src")
+    }
 }
 
 impl Sources {
     /// Parses the sources of the crate in this folder.
     pub fn of_crate(folder: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let source = root.join(folder).join("src");
+        let source = source_of(&root.join(folder));
         let mut files = Vec::new();
         read_folder(&source, &source, &mut files);
         Self::parse(files)

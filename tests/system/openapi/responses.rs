@@ -1,4 +1,4 @@
-//! Records the example responses of `openapi.json`: `tests/src/openapi/responses.json` contains the
+//! Records the example responses of `openapi.json`: `tests/support/openapi/responses.json` contains the
 //! responses of the system to the requests of this module. Ids and tokens differ between runs, so
 //! the test compares fields and types.
 

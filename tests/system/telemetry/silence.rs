@@ -11,25 +11,36 @@ use serde_json::{Value, json};
 use tidemark_tests::{Stack, scenario::meter};
 use tracing::level_filters::LevelFilter;
 
-use day::{day, rejections};
+use day::{rejections, run_day};
 
 use super::{CapturedLog, metric_format::assert_valid, subscribe};
 
 /// The secret text in all places that a user can write.
-const WORD: &str = "Sesame-Open";
+const SECRET_TEXT: &str = "Sesame-Open";
 /// The secret number in all places that contain a number.
-const NUMBER: f64 = 86_753.091_5;
+const SECRET_NUMBER: f64 = 86_753.091_5;
+/// The query parameter of a signed URL.
+const SIGNATURE: &str = "X-Amz-Signature";
+/// The start of every JWT: `{"` and a letter, in base64.
+const JWT_START: &str = "eyJ";
 
 /// Returns a payload whose values and names are secret.
 fn secret() -> Value {
-    json!({"reading": NUMBER, "owner": WORD, WORD: {"nested": [WORD]}})
+    json!({"reading": SECRET_NUMBER, "owner": SECRET_TEXT, SECRET_TEXT: {"nested": [SECRET_TEXT]}})
 }
 
+/// Asserts that nothing written contains a secret, a signature or a token, also none of `tokens`,
+/// and that the metrics are valid.
 fn assert_silent(written: &CapturedLog, tokens: &[&str]) {
     let text = written.text();
-    for secret in [WORD, &NUMBER.to_string(), "X-Amz-Signature", "eyJ"]
-        .iter()
-        .chain(tokens)
+    for secret in [
+        SECRET_TEXT,
+        &SECRET_NUMBER.to_string(),
+        SIGNATURE,
+        JWT_START,
+    ]
+    .iter()
+    .chain(tokens)
     {
         let line = text.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "{secret:?} is in the logs");
@@ -37,24 +48,12 @@ fn assert_silent(written: &CapturedLog, tokens: &[&str]) {
     written.metrics().iter().for_each(assert_valid);
 }
 
-/// Returns the functions that logged something, and their messages.
-fn logged(written: &CapturedLog) -> (BTreeSet<String>, BTreeSet<String>) {
-    let texts = |name: &str| {
-        written
-            .logs()
-            .iter()
-            .filter_map(|line| Some(line[name].as_str()?.to_owned()))
-            .collect()
-    };
-    (texts("function"), texts("message"))
-}
-
-/// Returns the details of the logged failures.
-fn details(written: &CapturedLog) -> BTreeSet<String> {
+/// Returns the texts of a field in the log lines that have it.
+fn values_of(written: &CapturedLog, field: &str) -> BTreeSet<String> {
     written
         .logs()
         .iter()
-        .filter_map(|line| Some(line["detail"].as_str()?.to_owned()))
+        .filter_map(|line| Some(line[field].as_str()?.to_owned()))
         .collect()
 }
 
@@ -62,14 +61,14 @@ fn details(written: &CapturedLog) -> BTreeSet<String> {
 async fn day_leaves_no_secrets_in_logs() {
     let (written, _guard) = CapturedLog::at(LevelFilter::TRACE);
     let stack = Stack::new();
-    let tokens = day(&stack).await;
+    let tokens = run_day(&stack).await;
     rejections(&stack).await;
     assert_silent(
         &written,
         &tokens.iter().map(String::as_str).collect::<Vec<_>>(),
     );
 
-    let (functions, _) = logged(&written);
+    let functions = values_of(&written, "function");
     let all = [
         "ack",
         "admin",
@@ -85,7 +84,7 @@ async fn day_leaves_no_secrets_in_logs() {
 }
 
 /// The level applies to the crates of the workspace. Other crates log warnings and errors, except
-/// for targets that quote an event.
+/// for targets that log the content of an event.
 #[test]
 fn level_applies_to_own_crates() {
     for (level, ours) in [
@@ -126,7 +125,7 @@ fn level_applies_to_own_crates() {
     }
 }
 
-/// The scenarios above would find a secret: without the filter, the SDK alone logs whole responses.
+/// Checks that the filter matters: without it, a push and a pull log the secret.
 #[tokio::test]
 async fn secrets_are_logged_without_the_filter() {
     let written = CapturedLog::default();
@@ -142,5 +141,5 @@ async fn secrets_are_logged_without_the_filter() {
         .await;
     stack.device("ana", "tablet").pull().await;
     drop(guard);
-    assert!(written.text().contains(WORD));
+    assert!(written.text().contains(SECRET_TEXT));
 }

@@ -1,4 +1,4 @@
-//! Temp ids, and the ids that the server reports (*Temp ids and queues*).
+//! Temp ids, and the ids that the server reports (docs/protocol.md, *Temp ids and queues*).
 
 use serde_json::{Value, json};
 use tidemark_client::{EditContent, ResourceName};

@@ -15,18 +15,19 @@ use tidemark_aws::{
 use tidemark_core::{
     model::{
         channel::{Channel, Scope},
-        limits::DEVICE_LOOKS_MAX,
+        limits::DEVICE_LOOKUPS_MAX,
     },
     rules::{ack, delivery::AwaitedVersion, sequence::plan::Head},
     wire::ack::{ChannelState, DeviceConflicts, DeviceState},
 };
 
-use crate::delivery::{self, Budget};
+use crate::delivery::{self, ReadAllowance};
 
-/// The number of devices whose conflicts are evaluated concurrently.
+/// The number of devices whose conflicts are evaluated concurrently. It bounds the concurrent
+/// queries of one request and the segments that the request holds in memory.
 const PARALLEL_DEVICES: usize = 8;
 
-/// Returns the states of devices of a tenant, in their order.
+/// Returns the states of devices of a tenant, in the order of `devices`.
 ///
 /// # Errors
 /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row cannot be
@@ -47,13 +48,13 @@ pub(super) async fn load_all(
     )?;
 
     let now = context.clock.now();
-    let (heads, budget) = (&heads, &Budget::default());
+    let (heads, allowance) = (&heads, &ReadAllowance::default());
     let states = devices
         .into_iter()
         .zip(newest)
         .map(async |(device, newest)| {
-            let conflicts = count(context, tenant, &device, newest, budget).await?;
-            Ok::<_, Error>(state(device, conflicts, heads, now))
+            let conflicts = count_conflicts(context, tenant, &device, newest, allowance).await?;
+            Ok::<_, Error>(device_state(device, conflicts, heads, now))
         });
 
     stream::iter(states)
@@ -85,23 +86,28 @@ async fn heads(
         .collect())
 }
 
-async fn count(
+/// Counts the open conflicts of a device, and the resolved conflicts whose outcome the device has
+/// not acknowledged. Looks up at most [`DEVICE_LOOKUPS_MAX`] of these in the log.
+async fn count_conflicts(
     context: &Context,
     tenant: &str,
     device: &StoredDevice,
     newest: NewestConflicts,
-    budget: &Budget,
+    allowance: &ReadAllowance,
 ) -> Result<DeviceConflicts, Error> {
     let mut counted = DeviceConflicts {
         open: newest.open,
         has_more: newest.has_more,
         ..DeviceConflicts::default()
     };
-    let mut looks_left = DEVICE_LOOKS_MAX;
+    let mut limits = LookupLimits {
+        lookups_left: DEVICE_LOOKUPS_MAX,
+        allowance,
+    };
 
     for DeviceConflict { resource, outcome } in newest.resolved {
         // Version 0 means that the resolution wrote no resource, so there is nothing to pull: the
-        // response to the push or an admin informs the device.
+        // device learns the outcome from the response to its push, or its user from an admin.
         if outcome.server_version == 0 {
             continue;
         }
@@ -110,42 +116,48 @@ async fn count(
             server_version: outcome.server_version,
             made_at: outcome.resolved_at,
         };
-        if !is_acknowledged(context, tenant, device, &awaited, (&mut looks_left, budget)).await? {
+        if !is_acknowledged(context, tenant, device, &awaited, &mut limits).await? {
             counted.unacknowledged += 1;
         }
     }
     Ok(counted)
 }
 
+/// The limits of the lookups in the log.
+struct LookupLimits<'a> {
+    /// The number of resolutions of the device that may still be looked up.
+    lookups_left: usize,
+    /// The bytes that the request may still read.
+    allowance: &'a ReadAllowance,
+}
+
 /// Returns whether a device has acknowledged a resolution. Reads the log only if the age of the
-/// acknowledged position does not determine it.
+/// acknowledged position does not determine it. Returns `false` if no lookups or no bytes are left.
 async fn is_acknowledged(
     context: &Context,
     tenant: &str,
     device: &StoredDevice,
     awaited: &AwaitedVersion<'_>,
-    (looks_left, budget): (&mut usize, &Budget),
+    limits: &mut LookupLimits<'_>,
 ) -> Result<bool, Error> {
-    let channel = &awaited.resource.channel;
-    let Some(acknowledged) = device.positions.get(channel) else {
+    let Some(acknowledged) = device.positions.get(&awaited.resource.channel) else {
         return Ok(false);
     };
 
     match awaited.is_delivered_by_age(acknowledged) {
         Some(delivered) => Ok(delivered),
-        None if *looks_left == 0 || budget.is_exhausted() => Ok(false),
+        None if limits.lookups_left == 0 || limits.allowance.is_exhausted() => Ok(false),
         None => {
-            *looks_left -= 1;
-            let scope = Scope {
-                tenant: tenant.to_owned(),
-                channel: channel.clone(),
-            };
-            delivery::is_delivered_at(context, &scope, acknowledged, awaited, budget).await
+            limits.lookups_left -= 1;
+            let allowance = limits.allowance;
+            delivery::is_delivered_at(context, tenant, acknowledged, awaited, allowance).await
         }
     }
 }
 
-fn state(
+/// Returns the state of a device: for each of its channels the acknowledged position and its lag
+/// behind the head of the log at the time `now`, and the counted `conflicts`.
+fn device_state(
     device: StoredDevice,
     conflicts: DeviceConflicts,
     heads: &HashMap<Channel, Option<Head>>,

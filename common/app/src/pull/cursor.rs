@@ -96,7 +96,7 @@ impl Cursor {
     pub(super) fn waits_since(&self) -> DateTime<Utc> {
         match &self.progress {
             Progress::Log { at, .. } => *at,
-            Progress::Snapshot { noted_at, .. } => *noted_at,
+            Progress::Snapshot { head_read_at, .. } => *head_read_at,
         }
     }
 
@@ -126,10 +126,12 @@ impl Cursor {
                 Ok(CursorRead::Rows(rows, more))
             }
             Progress::Log {
-                position, within, ..
+                position,
+                segment_key,
+                ..
             } => {
                 let limit = SEGMENTS_MAX.min(SEGMENTS_FIRST << reads.min(4));
-                let from = within.unwrap_or(*position);
+                let from = segment_key.unwrap_or(*position);
 
                 context
                     .tables

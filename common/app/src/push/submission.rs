@@ -46,7 +46,7 @@ impl Submission {
     }
 
     /// Stores the raw items unless an earlier request did (§3.11).
-    pub(super) async fn keep_items(
+    pub(super) async fn store_items(
         &self,
         context: &Context,
         sender: Sender<'_>,
@@ -55,7 +55,7 @@ impl Submission {
         context
             .tables
             .sync_items
-            .keep(sender.principal, &self.id, items, &self.digest, self.now)
+            .store(sender.principal, &self.id, items, &self.digest, self.now)
             .await
     }
 

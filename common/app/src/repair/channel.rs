@@ -140,13 +140,13 @@ impl ChannelLogRepair<'_> {
             return Ok(AppendOutcome::ConcurrentUpdate);
         }
 
-        for LogStep { segment, head } in steps {
+        for LogStep { segment, next_head } in steps {
             *appended += segment.entries.len();
             context
                 .meter
                 .count(Metric::SequencedChanges, segment.entries.len());
             self.comparison.add_segment(&segment);
-            self.head = Some(head);
+            self.head = Some(next_head);
         }
         Ok(AppendOutcome::Done)
     }

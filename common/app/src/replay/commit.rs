@@ -42,7 +42,7 @@ pub(super) async fn finish(
     results: &[ItemResult],
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let StoredBatch { id, kept, read } = stored;
+    let StoredBatch { id, raw, read } = stored;
     let answered = CompletedBatch {
         processed_at: now,
         results: Cow::Borrowed(results),
@@ -64,7 +64,7 @@ pub(super) async fn finish(
     parts.push(context.tables.sync_batches.transaction_items(
         &admin.tenant,
         id,
-        &kept.digest,
+        &raw.digest,
         &answered,
         read,
     )?);
@@ -101,7 +101,7 @@ fn entry(
         user: stored.id.user.clone(),
         device_id: stored.id.device_id.clone(),
         batch_id: Some(stored.id.to_string()),
-        runs_as: Some(RunsAs::from(&stored.kept.principal)),
+        runs_as: Some(RunsAs::from(&stored.raw.principal)),
         before: results_before,
         ..AuditEntry::new(id, at, action, &admin.user, Via::Api)
     }
@@ -109,9 +109,9 @@ fn entry(
 
 /// Returns the results as the audit log stores them, without payloads.
 fn audited_results(results: &[ItemResult]) -> Option<Json> {
-    let results: Vec<_> = batch::without_payloads(results)
-        .into_iter()
-        .map(|result| ItemResultBody::from(result.into_owned()))
+    let results: Vec<_> = results
+        .iter()
+        .map(|result| ItemResultBody::from(batch::without_payload(result)))
         .collect();
     serde_json::value::to_raw_value(&results).ok()
 }

@@ -18,7 +18,7 @@ pub(crate) fn concurrent_updates() -> Error {
 }
 
 /// Makes one attempt: reads the head, classifies the records, and appends the missing changes.
-pub(super) async fn append(
+pub(super) async fn try_append(
     context: &Context,
     scope: &Scope,
     records: Vec<Record>,
@@ -39,13 +39,8 @@ pub(super) async fn append(
         .await?;
     classified = classified.without_duplicates(&held);
 
-    let unverified = classified.resources_to_load();
-    let rows = tables.resources.load(&scope.tenant, &unverified).await?;
-    let versions = rows
-        .rows
-        .into_iter()
-        .map(|(key, row)| (key, row.server_version))
-        .collect();
+    let to_load = classified.resources_to_load();
+    let versions = tables.resources.versions(&scope.tenant, &to_load).await?;
 
     // Decide and commit.
     let steps = classified.steps(head.as_ref(), &versions, context.clock.now());

@@ -115,7 +115,8 @@ struct SegmentRow {
 
 impl Changes {
     /// Appends steps that follow the head that was read, and moves the head after them. If another
-    /// segment already follows that head, moves the head after that segment instead.
+    /// segment already follows the head or one of the steps, moves the head after that segment
+    /// instead.
     ///
     /// # Errors
     /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a segment
@@ -129,13 +130,14 @@ impl Changes {
             }
         }
         if let Some(step) = steps.last() {
-            self.move_head(scope, HeadFields::of(&step.head)).await?;
+            self.move_head(scope, HeadFields::of(&step.next_head))
+                .await?;
         }
         Ok(AppendOutcome::Done)
     }
 
-    /// Puts a segment after its head. If another segment exists there, leaves it in place and
-    /// returns the head after it. An identical segment counts as success: it was written by an
+    /// Puts a segment under the position that it follows. If another segment has this key, leaves
+    /// it in place and returns the head after it. An identical segment counts as success: it was written by an
     /// earlier attempt whose response was lost, or by another writer in the same millisecond with
     /// the same content.
     async fn put_segment(
@@ -145,11 +147,11 @@ impl Changes {
     ) -> Result<Option<HeadFields>, Error> {
         let row = SegmentRow {
             pk: scope.partition(),
-            sk: step.segment.prev,
-            head: HeadFields::of(&step.head),
+            sk: step.segment.follows,
+            head: HeadFields::of(&step.next_head),
             entries: entries::pack(&step.segment.entries),
             expires_at: expiry(
-                step.head.moved_at,
+                step.next_head.moved_at,
                 self.retention + Duration::days(EXPIRY_MARGIN_DAYS),
             ),
         };

@@ -20,11 +20,11 @@ use tidemark_core::{
 };
 
 use self::row::{
-    CHANGED, CREATED, DELETED, SHOWN, SnapshotRow, TOMBSTONE, changed, created, deleted, number,
-    read_row,
+    CHANGED, CREATED, DELETED, SHOWN, SnapshotRow, StoredVersion, TOMBSTONE, changed, created,
+    deleted, number, read_row,
 };
 pub(crate) use self::row::{ResourceRow, identify};
-use super::{Table, key, statements::statement, transaction::TransactionItem};
+use super::{Row, Table, key, statements::statement, transaction::TransactionItem};
 use crate::error::Error;
 
 pub use super::statements::WriteOutcome;
@@ -79,17 +79,34 @@ impl Resources {
         })
     }
 
+    /// Loads the versions of `keys` in a tenant with strongly consistent reads. Keys without a row
+    /// are omitted. The other attributes of a row need not be decodable.
+    ///
+    /// # Errors
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the key of
+    /// a row cannot be parsed.
+    pub async fn versions(
+        &self,
+        tenant: &str,
+        keys: impl IntoIterator<Item = &ResourceKey>,
+    ) -> Result<HashMap<ResourceKey, u64>, Error> {
+        let rows = self.0.batch_get(row_keys(tenant, keys)).await?;
+        let mut versions = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let (key, version) =
+                read_row(&self.0, row, |row: StoredVersion| Ok(row.server_version))?;
+            versions.extend(version.map(|version| (key, version)));
+        }
+        Ok(versions)
+    }
+
     async fn load_as(
         &self,
         tenant: &str,
         keys: impl IntoIterator<Item = &ResourceKey>,
         is_consistent: bool,
     ) -> Result<LoadedRows, Error> {
-        let keys = keys
-            .into_iter()
-            .map(|it| key(it.channel.partition(tenant), it.sort_key()))
-            .collect();
-
+        let keys = row_keys(tenant, keys);
         let mut loaded = LoadedRows::default();
         for row in self.0.batch_get_as(keys, is_consistent).await? {
             match read_row(&self.0, row, ResourceRow::read)? {
@@ -307,6 +324,13 @@ impl WriteStatements {
             ),
         }
     }
+}
+
+/// Returns the keys of the rows of these resources.
+fn row_keys<'a>(tenant: &str, keys: impl IntoIterator<Item = &'a ResourceKey>) -> Vec<Row> {
+    let keys = keys.into_iter();
+    keys.map(|it| key(it.channel.partition(tenant), it.sort_key()))
+        .collect()
 }
 
 /// Returns where the last payload of a resource must be stored before the resource is deleted;

@@ -10,7 +10,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-use crate::tables::format::pack;
 use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{AttributeValue, Put, ReturnConsumedCapacity},
@@ -19,13 +18,17 @@ use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
     model::{ids::BatchId, key, result::ItemResult},
-    rules::push::edit::{Sender, TempId},
+    rules::{
+        batch::without_payload,
+        push::edit::{Sender, TempId},
+    },
 };
 
 use results::StoredResult;
 
 use super::{
-    Table, TransactionItem, expiry, from_packed, from_row, is_condition_failure, moment, to_row,
+    Table, TransactionItem, expiry, format::pack, from_packed, from_row, is_condition_failure,
+    moment, to_row,
 };
 use crate::error::Error;
 
@@ -285,7 +288,8 @@ impl SyncBatches {
         digest: &[u8],
         batch: &CompletedBatch<'_>,
     ) -> Result<BatchRow, Error> {
-        let results: Vec<_> = batch.results.iter().map(StoredResult::from).collect();
+        let results = batch.results.iter().map(without_payload);
+        let results: Vec<_> = results.map(StoredResult::from).collect();
         let results = serde_json::to_vec(&results);
 
         Ok(BatchRow {

@@ -31,7 +31,7 @@ pub struct SyncItems {
 
 /// The raw items of a batch as they are stored.
 #[derive(Debug, Clone)]
-pub struct KeptBatch {
+pub struct RawBatch {
     /// The principal that sent the items, with the claims of that request.
     pub principal: Principal,
     /// The items exactly as they were received.
@@ -53,15 +53,15 @@ pub enum StoreOutcome {
 
 /// The JSON content of the attribute `packed`.
 #[derive(Debug, Serialize)]
-struct RawBatch<'a> {
+struct RawContent<'a> {
     principal: StoredPrincipal<'a>,
     device_id: &'a str,
     items: &'a [Json],
 }
 
-/// The content of [`RawBatch`] as it is deserialized.
+/// The content of [`RawContent`] as it is deserialized.
 #[derive(Debug, Deserialize)]
-struct StoredBatch {
+struct StoredContent {
     principal: StoredPrincipal<'static>,
     items: Vec<Json>,
 }
@@ -152,14 +152,14 @@ const RAW_BYTES_MAX: usize = BODY_BYTES_MAX + 1024 * 1024;
 
 impl SyncItems {
     /// Stores the raw items of a batch, unless they are stored already. The items and claims of the
-    /// first attempt are kept.
+    /// first attempt are not replaced.
     ///
     /// The condition is that a batch id is never used for items with another `digest`.
     ///
     /// # Errors
     /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if the stored
     /// digest cannot be decoded.
-    pub async fn keep(
+    pub async fn store(
         &self,
         principal: &Principal,
         batch_id: &BatchId,
@@ -167,7 +167,7 @@ impl SyncItems {
         digest: &[u8],
         now: DateTime<Utc>,
     ) -> Result<StoreOutcome, Error> {
-        let raw = RawBatch {
+        let raw = RawContent {
             principal: principal.into(),
             device_id: &batch_id.device_id,
             items,
@@ -225,7 +225,7 @@ impl SyncItems {
         tenant: &str,
         batch_id: &BatchId,
         now: DateTime<Utc>,
-    ) -> Result<Option<KeptBatch>, Error> {
+    ) -> Result<Option<RawBatch>, Error> {
         let unreadable = |why: &str| Error::unreadable("raw items", why);
 
         let Some(first) = self.range(tenant, batch_id, FIRST, FIRST).await?.pop() else {
@@ -255,13 +255,13 @@ impl SyncItems {
             }
         }
 
-        let raw: StoredBatch = from_packed("raw items", &packed, RAW_BYTES_MAX)?;
+        let raw: StoredContent = from_packed("raw items", &packed, RAW_BYTES_MAX)?;
         if digest(&raw.items) != *first.digest {
             return Err(unreadable("digest does not match the stored digest"));
         }
 
         let received_at = moment(first.received_at)?;
-        Ok(Some(KeptBatch {
+        Ok(Some(RawBatch {
             principal: raw.principal.into(),
             items: raw.items,
             digest: first.digest,

@@ -169,7 +169,7 @@ pub const DEVICE_CONFLICTS_MAX: usize = 100;
 pub const DEVICE_DECISIONS_MAX: usize = 200;
 /// The number of resolutions per device that a list of devices looks up in the log; further ones
 /// count as not acknowledged.
-pub const DEVICE_LOOKS_MAX: usize = 8;
+pub const DEVICE_LOOKUPS_MAX: usize = 8;
 /// The maximum bytes of a pull token: the size for a principal with every channel, with room.
 pub const TOKEN_BYTES_MAX: usize = 256 * 1024;
 /// The maximum number of receipts for a device's own changes in its token (§4.6), about 40 bytes

@@ -20,18 +20,19 @@ pub enum Progress {
     Log {
         /// Every change up to and including this position is delivered.
         position: Position,
-        /// The time of the position (§4.5), at which the device was caught up, or at which the last
-        /// change that it received was sequenced.
+        /// The time of the position (§4.5), from which its age counts: the time at which the device
+        /// was caught up, or at which the last change that it received was sequenced
+        /// (`Head::moved_at` of the head after its segment).
         at: DateTime<Utc>,
         /// The key of the segment that contains the position; `None` at the end of a segment.
-        within: Option<Position>,
+        segment_key: Option<Position>,
     },
     /// The device reads the snapshot with which the channel starts.
     Snapshot {
         /// The head of the log before the snapshot began: the log continues from here.
-        noted: Position,
-        /// The time at which the head was noted.
-        noted_at: DateTime<Utc>,
+        head: Position,
+        /// The time at which the head was read.
+        head_read_at: DateTime<Utc>,
         /// The sort key of the last row read; `None` at the start.
         after: Option<String>,
     },
@@ -43,7 +44,7 @@ impl Progress {
         Self::Log {
             position,
             at,
-            within: None,
+            segment_key: None,
         }
     }
 

@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn only_log_positions_of_pulled_channels_count() {
         let snapshot = Progress::Snapshot {
-            noted: position("3"),
-            noted_at: moment(0),
+            head: position("3"),
+            head_read_at: moment(0),
             after: None,
         };
         let mut channels: BTreeMap<Channel, Progress> = (0..5000)

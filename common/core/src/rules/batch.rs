@@ -1,6 +1,6 @@
 //! Rules for showing stored batches and replaying them (§7).
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
@@ -87,34 +87,40 @@ pub fn applied_results(results: Vec<ItemResult>) -> BTreeMap<usize, ItemResult> 
     settled.map(|result| (result.index, result)).collect()
 }
 
-/// Returns results as they are stored: without payloads, which are stored in other tables.
+/// Returns the result as it is stored: without its payload, which is stored in the row of its
+/// resource only. The payload is not copied.
 ///
 /// # Example
 ///
 /// ```
-/// use tidemark_core::{model::result::ItemResult, rules::batch::without_payloads};
+/// use tidemark_core::{model::result::ItemResult, rules::batch::without_payload};
 ///
 /// let plain = ItemResult::ok(0, None, "m-1".into(), Some(1));
-/// let with_payload =
-///     ItemResult { server_payload: serde_json::from_str("{}").ok(), ..plain.clone() };
-/// let results = [plain, with_payload];
-/// let stored = without_payloads(&results);
-/// assert!(stored.iter().all(|result| result.server_payload.is_none()));
-/// assert!(!stored[0].server_payload_omitted && stored[1].server_payload_omitted);
+/// assert!(!without_payload(&plain).server_payload_omitted);
+///
+/// let payload = serde_json::from_str("{}").ok();
+/// let stored = without_payload(&ItemResult { server_payload: payload, ..plain });
+/// assert!(stored.server_payload.is_none() && stored.server_payload_omitted);
 /// ```
-pub fn without_payloads(results: &[ItemResult]) -> Vec<Cow<'_, ItemResult>> {
-    let without = results.iter().map(|result| match result {
-        ItemResult {
-            server_payload: None,
-            ..
-        } => Cow::Borrowed(result),
-        ItemResult { .. } => Cow::Owned(ItemResult {
-            server_payload: None,
-            server_payload_omitted: true,
-            ..result.clone()
-        }),
-    });
-    without.collect()
+pub fn without_payload(result: &ItemResult) -> ItemResult {
+    ItemResult {
+        index: result.index,
+        client_temp_id: result.client_temp_id.clone(),
+        status: result.status,
+        server_id: result.server_id.clone(),
+        server_version: result.server_version,
+        merged: result.merged,
+        conflict_id: result.conflict_id.clone(),
+        server_payload: None,
+        server_payload_omitted: result.server_payload_omitted || result.server_payload.is_some(),
+        server_deleted: result.server_deleted,
+        resolution: result.resolution,
+        superseded_conflicts: result.superseded_conflicts.clone(),
+        holder_id: result.holder_id.clone(),
+        code: result.code,
+        error: result.error.clone(),
+        retryable: result.retryable,
+    }
 }
 
 /// Returns whether a device that pulls `channels` has acknowledged, in each of them, a position

@@ -92,11 +92,11 @@ impl AwaitedVersion<'_> {
         }
 
         let is_older = sequenced_at < self.made_at - Duration::seconds(CLOCK_SKEW_SECONDS_MAX);
-        let is_first = segment.prev == Position::START;
+        let is_first = segment.follows == Position::START;
         if is_older || is_first {
             SegmentScan::NotYet
         } else {
-            SegmentScan::Continue(segment.prev)
+            SegmentScan::Continue(segment.follows)
         }
     }
 
@@ -166,8 +166,8 @@ mod tests {
         }
     }
 
-    /// Returns a segment after `prev` with these positions, ids and versions.
-    fn segment(prev: u32, entries: &[(u32, &str, u64)]) -> Segment {
+    /// Returns a segment after `follows` with these positions, ids and versions.
+    fn segment(follows: u32, entries: &[(u32, &str, u64)]) -> Segment {
         let entry = |(number, id, server_version): &(u32, &str, u64)| Entry {
             position: position(*number),
             resource_type: "meter".into(),
@@ -183,7 +183,7 @@ mod tests {
 
         let entries: Vec<Entry> = entries.iter().map(entry).collect();
         Segment {
-            prev: position(prev),
+            follows: position(follows),
             last: entries[entries.len() - 1].position,
             entries,
         }
@@ -241,7 +241,7 @@ mod tests {
         );
 
         let first = Segment {
-            prev: Position::START,
+            follows: Position::START,
             ..segment(4, &[(9, "n", 1)])
         };
         assert_eq!(look(9, 100, &first), SegmentScan::NotYet);

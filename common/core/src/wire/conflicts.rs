@@ -73,16 +73,20 @@ pub struct ConflictEntry {
     pub edit_count: usize,
     /// The edits that joined the conflict later, in order. Lists omit them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub joined: Option<Vec<JoinedEntry>>,
+    pub joined: Option<Vec<EditEntry>>,
     /// The outcome of the conflict, once it is resolved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<OutcomeEntry>,
 }
 
-/// An edit that joined a conflict.
+/// An edit of a conflict.
 #[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct JoinedEntry {
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(as = JoinedEntry, description = "An edit that joined a conflict.")
+)]
+pub struct EditEntry {
     /// The action of the edit.
     #[serde(with = "text")]
     pub action: Action,
@@ -137,12 +141,7 @@ impl ConflictEntry {
     /// Returns the conflict with all its edits. Payloads that do not fit into the response are
     /// omitted.
     pub fn whole(conflict: Conflict) -> Self {
-        let joined = conflict
-            .edits
-            .iter()
-            .skip(1)
-            .map(JoinedEntry::new)
-            .collect();
+        let joined = conflict.edits.iter().skip(1).map(EditEntry::new).collect();
         let mut entry = Self {
             joined: Some(joined),
             ..Self::new(conflict)
@@ -158,7 +157,7 @@ impl ConflictEntry {
         } else {
             ConflictStatus::Open
         };
-        let first = conflict.edits.first().map(JoinedEntry::new);
+        let first = conflict.edits.first().map(EditEntry::new);
 
         Self {
             id: conflict.id,
@@ -199,7 +198,7 @@ impl ConflictEntry {
     }
 }
 
-impl JoinedEntry {
+impl EditEntry {
     fn new(edit: &ConflictEdit) -> Self {
         Self {
             action: edit.action,

@@ -31,10 +31,10 @@ fn progress() -> impl Strategy<Value = Progress> {
 
     prop_oneof![
         (position(), moment.clone(), proptest::option::of(position())).prop_map(
-            |(position, at, within)| Progress::Log {
+            |(position, at, segment_key)| Progress::Log {
                 position,
                 at,
-                within
+                segment_key
             }
         ),
         (
@@ -42,9 +42,9 @@ fn progress() -> impl Strategy<Value = Progress> {
             moment,
             proptest::option::of("[a-z]{1,9}#[^#%]{1,80}")
         )
-            .prop_map(|(noted, noted_at, after)| Progress::Snapshot {
-                noted,
-                noted_at,
+            .prop_map(|(head, head_read_at, after)| Progress::Snapshot {
+                head,
+                head_read_at,
                 after
             }),
     ]
@@ -74,9 +74,9 @@ proptest! {
 
     #[test]
     fn token_with_impossible_key_is_rejected(after in "|#|a#|#a|a#b#c|a%x#b|a") {
-        let (noted, noted_at) = (Position::START, DateTime::UNIX_EPOCH);
+        let (head, head_read_at) = (Position::START, DateTime::UNIX_EPOCH);
         for after in [after.clone(), format!("{after}{}", "x".repeat(1100))] {
-            let progress = Progress::Snapshot { noted, noted_at, after: Some(after) };
+            let progress = Progress::Snapshot { head, head_read_at, after: Some(after) };
             let token = Token { channels: [(Channel::Tenant, progress)].into() };
             prop_assert!(Token::decode(&token.encode()).is_err());
         }

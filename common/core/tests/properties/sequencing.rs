@@ -191,9 +191,9 @@ impl LogModel {
         Ok(())
     }
 
-    fn append(&mut self, LogStep { segment, head }: LogStep) -> Result<(), TestCaseError> {
+    fn append(&mut self, LogStep { segment, next_head }: LogStep) -> Result<(), TestCaseError> {
         let end = log_end(self.head.as_ref());
-        prop_assert_eq!(segment.prev, end, "segments are linked");
+        prop_assert_eq!(segment.follows, end, "segments are linked");
 
         prop_assert!(
             segment
@@ -210,9 +210,9 @@ impl LogModel {
             segment.entries.last().map(|last| last.position),
             Some(segment.last)
         );
-        prop_assert_eq!(segment.last, head.position);
+        prop_assert_eq!(segment.last, next_head.position);
 
-        self.head = Some(head);
+        self.head = Some(next_head);
         self.segments.push(segment);
         Ok(())
     }

@@ -157,16 +157,16 @@ impl<'a> Reader<'a> {
         let mut page = Page::new(limit, Some(self.author));
         match self.progress.clone() {
             Progress::Snapshot {
-                noted,
-                noted_at,
+                head,
+                head_read_at,
                 after,
-            } => self.read_rows(&mut page, noted, noted_at, after),
+            } => self.read_rows(&mut page, head, head_read_at, after),
             Progress::Log {
                 position,
                 at,
-                within,
+                segment_key,
             } => {
-                self.read_log(&mut page, position, at, within);
+                self.read_log(&mut page, position, at, segment_key);
                 self.is_given = false; // after a snapshot, the log continues at a position from the input
             }
         }
@@ -183,8 +183,8 @@ impl<'a> Reader<'a> {
     fn read_rows(
         &mut self,
         page: &mut Page,
-        noted: Position,
-        noted_at: DateTime<Utc>,
+        head: Position,
+        head_read_at: DateTime<Utc>,
         mut after: Option<String>,
     ) {
         let from = after.clone();
@@ -197,8 +197,8 @@ impl<'a> Reader<'a> {
         {
             if page.take_row(row.key.clone(), snapshot_item(row)).is_err() {
                 self.progress = Progress::Snapshot {
-                    noted,
-                    noted_at,
+                    head,
+                    head_read_at,
                     after,
                 };
                 return;
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
             after = Some(sort_key.clone());
         }
 
-        self.progress = Progress::log(noted, noted_at);
+        self.progress = Progress::log(head, head_read_at);
     }
 
     fn read_log(
@@ -214,15 +214,15 @@ impl<'a> Reader<'a> {
         page: &mut Page,
         mut position: Position,
         at: DateTime<Utc>,
-        within: Option<Position>,
+        segment_key: Option<Position>,
     ) {
-        let (began_at, from) = (position, within.unwrap_or(position));
+        let (began_at, from) = (position, segment_key.unwrap_or(position));
 
         let mut read = self
             .world
             .log
             .iter()
-            .filter(|segment| segment.prev >= from)
+            .filter(|segment| segment.follows >= from)
             .peekable();
 
         if read
@@ -231,12 +231,12 @@ impl<'a> Reader<'a> {
         {
             assert!(self.is_given, "the log continues where a page ended");
             assert!(
-                within.is_some()
+                segment_key.is_some()
                     || self
                         .world
                         .log
                         .iter()
-                        .all(|segment| segment.prev != position)
+                        .all(|segment| segment.follows != position)
             );
             self.progress = start::reset(self.world.head.as_ref(), now()).progress;
             return;
@@ -253,11 +253,11 @@ impl<'a> Reader<'a> {
                 .filter(|entry| entry.position > began_at)
             {
                 if page.take_entry(&Channel::Tenant, entry.clone()).is_err() {
-                    let within = Some(segment.prev).filter(|prev| *prev != position);
+                    let segment_key = Some(segment.follows).filter(|key| *key != position);
                     self.progress = Progress::Log {
                         position,
                         at,
-                        within,
+                        segment_key,
                     };
                     return;
                 }

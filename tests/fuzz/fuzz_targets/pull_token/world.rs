@@ -108,8 +108,9 @@ impl World {
             .map(|row| (row.key.clone(), row.server_version))
             .collect();
 
-        for LogStep { segment, head } in classified.steps(self.head.as_ref(), &versions, now()) {
-            self.head = Some(head);
+        for LogStep { segment, next_head } in classified.steps(self.head.as_ref(), &versions, now())
+        {
+            self.head = Some(next_head);
             self.log.push(segment);
         }
     }
@@ -124,7 +125,7 @@ impl World {
         let mut end = Position::START;
 
         for segment in &self.log {
-            assert_eq!(segment.prev, end);
+            assert_eq!(segment.follows, end);
             for entry in &segment.entries {
                 assert!(entry.position > end);
                 end = entry.position;

@@ -10,11 +10,13 @@ use crate::{
     world::World,
 };
 
-use super::ask;
+use super::get;
 
-/// Checks that each edit that was not applied is part of the conflict that was reported to its
-/// device, or of the batch that contained it.
-pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng) {
+/// Checks that each edit received a result, and that each edit that was not applied is part of the
+/// conflict that was reported to its device, or else of its stored batch. Skips edits that a
+/// restore of the server may have lost, and edits without a result that a restore of the device
+/// lost. Stops at the first violation.
+pub async fn check_edits_preserved(world: &Rc<World>, rng: &mut fastrand::Rng) {
     let fates: Vec<_> = world
         .oracle
         .borrow()
@@ -26,17 +28,15 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
 
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for fate in fates {
-        let Some(told) = &fate.told else {
+        let Some(last_result) = &fate.told else {
             if fate.is_lost {
                 continue;
             }
-            if !world.is_over() {
-                let what = format!("edit {} never received a result", fate.edit.number());
-                world.oracle.borrow_mut().violated(4, what);
-            }
+            let what = format!("edit {} never received a result", fate.edit.number());
+            world.oracle.borrow_mut().violated(4, what);
             return;
         };
-        let Some(path) = path_of_copy(told) else {
+        let Some(path) = admin_path(last_result) else {
             continue;
         };
 
@@ -48,7 +48,7 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
             let what = format!(
                 "edit {} returned {:?}, but is not part of {path}",
                 fate.edit.number(),
-                told.status
+                last_result.status
             );
             world.oracle.borrow_mut().violated(4, what);
             return;
@@ -57,11 +57,11 @@ pub async fn look_for_what_was_typed(world: &Rc<World>, rng: &mut fastrand::Rng)
 }
 
 /// Returns the path at which an admin finds the edit with this result, or `None` if it was applied.
-fn path_of_copy(told: &ReportedResult) -> Option<String> {
-    match (told.status, &told.conflict_id) {
+fn admin_path(last_result: &ReportedResult) -> Option<String> {
+    match (last_result.status, &last_result.conflict_id) {
         (Status::Ok, _) => None,
         (Status::Conflict, Some(id)) => Some(format!("conflicts/{id}")),
-        _ => Some(format!("batches/{}", told.batch_id)),
+        _ => Some(format!("batches/{}", last_result.batch_id)),
     }
 }
 
@@ -73,9 +73,8 @@ async fn text_at(world: &Rc<World>, owner: &Owner, path: &str, rng: &mut fastran
         .position(|tenant| *tenant == owner.tenant)
         .unwrap();
 
-    ask(world, tenant, "GET", path.to_owned(), String::new(), rng)
+    get(world, tenant, path.to_owned(), rng)
         .await
-        .filter(|response| response.status == 200)
         .map(|response| response.text)
         .unwrap_or_default()
 }

@@ -117,6 +117,14 @@ impl Oracle {
     /// all edits of its conflict.
     pub(super) fn may_be_forgotten(&self, number: u64) -> bool {
         let is_applied = |version: &Version| version.fields.contains_key(&mark(number));
+        // A delete leaves no mark.
+        let is_deleted = |(tenant, name): &Row| {
+            self.fates.get(&number).is_some_and(|fate| {
+                fate.edit.action() == Action::Delete
+                    && fate.owner.tenant == *tenant
+                    && *fate.edit.name() == *name
+            })
+        };
         let typed = |(tenant, name): &Row| {
             self.fates
                 .values()
@@ -127,7 +135,7 @@ impl Oracle {
         let mut rows = self
             .history
             .iter()
-            .filter(|(_, versions)| versions.iter().any(is_applied));
+            .filter(|(row, versions)| is_deleted(row) || versions.iter().any(is_applied));
         rows.any(|(row, versions)| {
             let made = versions
                 .last()

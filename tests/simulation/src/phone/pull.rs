@@ -37,7 +37,7 @@ impl Phone {
         rng: &mut fastrand::Rng,
     ) -> Option<bool> {
         let channels = world.channels(self.tenant, self.user);
-        world.take_in();
+        world.read_stream();
         let due = world.oracle.borrow().due();
         let body = self.client.pull_request(limit);
         let response = self.post(world, "sync/pull", &body, rng).await?;
@@ -48,7 +48,7 @@ impl Phone {
 
         let page: PullResponse = response.read();
         let has_more = page.has_more;
-        world.take_in();
+        world.read_stream();
         world.counts.borrow_mut().pages += 1;
         self.check_resets(world, &page);
         self.apply(page, rng);

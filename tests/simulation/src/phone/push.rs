@@ -46,7 +46,7 @@ impl Phone {
         let body = self.client.push_request().unwrap();
         self.note_push(world, &sent);
 
-        world.take_in();
+        world.read_stream();
         let versions_before = world.oracle.borrow().versions(&self.owner().tenant);
         let Some(response) = self.post(world, "sync/push", &body, rng).await else {
             return false;
@@ -61,7 +61,7 @@ impl Phone {
             .batches
             .borrow_mut()
             .push((self.tenant, response.batch_id.clone()));
-        world.take_in();
+        world.read_stream();
 
         self.report(world, &sent, &response, &versions_before);
         self.client.apply_push_response(&response).unwrap();

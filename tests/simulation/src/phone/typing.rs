@@ -42,7 +42,8 @@ impl Phone {
             self.made.push(name.id.as_str().to_owned());
         }
 
-        let is_of_undone = self.undone.contains(&name.channel);
+        let is_of_undone =
+            self.undone.contains(&name.channel) || self.is_above_undone(world, &name);
         let screen = self.screen(world, &name);
         let payload = payload.to_string();
         let content = match action {
@@ -78,6 +79,19 @@ impl Phone {
         };
         known.retain(|name| !is_going(name));
         known
+    }
+
+    /// Returns whether a pending edit of the resource was made on a state that a restore of the
+    /// server has undone. The screen shows that edit, so a further one has the same base.
+    fn is_above_undone(&self, world: &World, name: &ResourceName) -> bool {
+        let oracle = world.oracle.borrow();
+        self.client
+            .waiting()
+            .filter(|edit| *edit.name() == *name)
+            .any(|edit| {
+                let fate = oracle.fates.get(&edit.number());
+                fate.is_some_and(|fate| fate.is_of_undone)
+            })
     }
 
     /// Registers an edit with the oracle, in the statistics and in the trace.

@@ -38,7 +38,7 @@ impl Run {
         if world.needs_repair.replace(false) {
             // A repair leaves records that are younger than five minutes to the stream.
             world.cloud.jump(chrono::Duration::minutes(10));
-            world.repair(&world.since_ever(), &mut rng).await;
+            world.repair(&world.full_repair_request(), &mut rng).await;
         }
 
         world.drain().await;
@@ -84,7 +84,7 @@ impl Run {
                 .borrow_mut()
                 .agree(&phone.owner(), &phone.client, &channels);
         }
-        admin::look_for_what_was_typed(world, rng).await;
+        admin::check_edits_preserved(world, rng).await;
 
         // A new device receives the same resources as the others.
         for (tenant, user) in world

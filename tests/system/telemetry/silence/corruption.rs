@@ -14,7 +14,9 @@ use tidemark_tests::{
 };
 use tracing::level_filters::LevelFilter;
 
-use super::{CapturedLog, NUMBER, WORD, assert_silent, day::day, details, logged, secret};
+use super::{
+    CapturedLog, SECRET_NUMBER, SECRET_TEXT, assert_silent, day::run_day, secret, values_of,
+};
 
 /// Corrupts rows of each table and reads all of them.
 async fn corrupt_rows(stack: &Stack) {
@@ -24,9 +26,9 @@ async fn corrupt_rows(stack: &Stack) {
         corrupt_batch(stack, id).await;
     }
     for value in [
-        json!({"S": WORD}),
-        json!({"M": {WORD: {"S": WORD}}}),
-        json!({"L": [{"S": WORD}]}),
+        json!({"S": SECRET_TEXT}),
+        json!({"M": {SECRET_TEXT: {"S": SECRET_TEXT}}}),
+        json!({"L": [{"S": SECRET_TEXT}]}),
     ] {
         corrupt_resources(stack, &value).await;
     }
@@ -51,18 +53,22 @@ fn packed(value: &Value) -> Value {
 /// Corrupts the rows that lists return, and reads the lists.
 async fn corrupt_lists(stack: &Stack) {
     for (table, column, value) in [
-        ("sync_batches", "results", packed(&json!([{"index": WORD}]))),
+        (
+            "sync_batches",
+            "results",
+            packed(&json!([{"index": SECRET_TEXT}])),
+        ),
         (
             "audit_log",
             "packed",
-            packed(&json!({"id": "x", "at": "x", "action": WORD})),
+            packed(&json!({"id": "x", "at": "x", "action": SECRET_TEXT})),
         ),
-        ("conflicts", "code", json!({"S": WORD})),
-        ("devices", "channel:tenant", json!({"S": WORD})),
+        ("conflicts", "code", json!({"S": SECRET_TEXT})),
+        ("devices", "channel:tenant", json!({"S": SECRET_TEXT})),
         (
             "changes",
             "entries",
-            packed(&json!([{"id": {WORD: NUMBER}}])),
+            packed(&json!([{"id": {SECRET_TEXT: SECRET_NUMBER}}])),
         ),
     ] {
         corrupt(stack, table, column, &value);
@@ -109,7 +115,7 @@ async fn corrupt_batch(stack: &Stack, meter_id: &str) {
         .push_batch(&name, &json!([meter("update", meter_id, 1, secret())]))
         .await;
 
-    let items = packed(&json!({"principal": WORD, "items": secret()}));
+    let items = packed(&json!({"principal": SECRET_TEXT, "items": secret()}));
     corrupt(stack, "sync_items", "packed", &items);
 }
 
@@ -159,16 +165,19 @@ pub(super) async fn poison(stack: &Stack) -> Vec<Value> {
     };
 
     vec![
-        json!(WORD),
-        json!({"eventName": [WORD], "dynamodb": WORD}),
-        with("/eventName", json!({"a": WORD})),
-        with("/dynamodb/SequenceNumber", json!(WORD)),
-        with("/dynamodb/NewImage/server_version", json!({"S": WORD})),
+        json!(SECRET_TEXT),
+        json!({"eventName": [SECRET_TEXT], "dynamodb": SECRET_TEXT}),
+        with("/eventName", json!({"a": SECRET_TEXT})),
+        with("/dynamodb/SequenceNumber", json!(SECRET_TEXT)),
+        with(
+            "/dynamodb/NewImage/server_version",
+            json!({"S": SECRET_TEXT}),
+        ),
         with(
             "/dynamodb/NewImage/payload",
-            json!({"M": {WORD: {"S": WORD}}}),
+            json!({"M": {SECRET_TEXT: {"S": SECRET_TEXT}}}),
         ),
-        with("/dynamodb/NewImage/edits", json!({"S": WORD})),
+        with("/dynamodb/NewImage/edits", json!({"S": SECRET_TEXT})),
     ]
 }
 
@@ -178,7 +187,7 @@ async fn undecodable_content_is_not_quoted() {
     let stack = Stack::new();
     let mut follower = stack.device("ben", "tablet");
     follower.pull().await;
-    day(&stack).await;
+    run_day(&stack).await;
 
     let records = poison(&stack).await;
     let (changelog, notify) = (
@@ -196,7 +205,7 @@ async fn undecodable_content_is_not_quoted() {
     );
     assert_silent(&written, &[]);
 
-    let (_, messages) = logged(&written);
+    let messages = values_of(&written, "message");
     for message in [
         "stream record dead-lettered",
         "stored resource cannot be decoded",
@@ -207,7 +216,7 @@ async fn undecodable_content_is_not_quoted() {
         assert!(messages.contains(message), "{message}: {messages:#?}");
     }
 
-    let details = details(&written);
+    let details = values_of(&written, "detail");
     for what in [
         "raw items",
         "batch results",

@@ -7,11 +7,11 @@ use tidemark_tests::{
     scenario::{self, meter},
 };
 
-use super::{NUMBER, WORD, secret};
+use super::{SECRET_NUMBER, SECRET_TEXT, secret};
 
 /// Runs a day without failures, with conflicts and their resolutions, and reads everything that can
 /// be read. Returns the tokens.
-pub(super) async fn day(stack: &Stack) -> Vec<String> {
+pub(super) async fn run_day(stack: &Stack) -> Vec<String> {
     let (office, mut phone) = (stack.device("office", "pc"), stack.device("ana", "phone"));
     let root = scenario::admin(stack);
     for (id, resolution) in [("m-1", "accept_client"), ("m-2", "manual_merge")] {
@@ -35,10 +35,10 @@ pub(super) async fn day(stack: &Stack) -> Vec<String> {
 async fn push_conflicting(office: &Device<'_>, phone: &Device<'_>, id: &str) -> Value {
     office.push_one(meter("create", id, 0, secret())).await;
     office
-        .push_one(meter("update", id, 1, json!({"owner": [WORD, 1]})))
+        .push_one(meter("update", id, 1, json!({"owner": [SECRET_TEXT, 1]})))
         .await;
     let items = json!([
-        meter("update", id, 1, json!({"owner": [WORD, 2]})),
+        meter("update", id, 1, json!({"owner": [SECRET_TEXT, 2]})),
         meter("delete", id, 2, json!({}))
     ]);
     phone.push_batch(&format!("b-{id}"), &items).await.ok()
@@ -63,7 +63,7 @@ async fn read(stack: &Stack, token: &str, batch: &Value) {
 async fn resolve_and_replay(stack: &Stack, token: &str, batch: &Value, resolution: &str) {
     let (batch, conflict) = paths(batch);
     let payload = (resolution == "manual_merge").then(secret);
-    let decision = json!({"resolution": resolution, "note": WORD, "payload": payload});
+    let decision = json!({"resolution": resolution, "note": SECRET_TEXT, "payload": payload});
     stack
         .post(&format!("{conflict}/resolve"), token, &decision)
         .await
@@ -76,9 +76,10 @@ async fn resolve_and_replay(stack: &Stack, token: &str, batch: &Value, resolutio
 
 /// Presigns an upload and pushes a submission that names it.
 async fn push_photo(stack: &Stack, phone: &Device<'_>) {
-    let photo = json!({"filename": format!("{WORD}.jpg"), "content_type": "image/jpeg", "content_length": 5});
+    let filename = format!("{SECRET_TEXT}.jpg");
+    let photo = json!({"filename": filename, "content_type": "image/jpeg", "content_length": 5});
     let key = stack.post("media/presign", &phone.token, &photo).await.ok()["key"].clone();
-    let payload = json!({"form_id": WORD, "data": secret(), "media": [key, WORD]});
+    let payload = json!({"form_id": SECRET_TEXT, "data": secret(), "media": [key, SECRET_TEXT]});
     phone
         .push_one(Item::create_as("submission", "t-1", payload))
         .await;
@@ -117,23 +118,23 @@ pub(super) async fn rejections(stack: &Stack) {
 /// Returns bodies with secrets in place of fields of all requests.
 fn invalid_bodies() -> [Value; 5] {
     [
-        json!({"device_id": {"secret": WORD}, "items": [WORD]}),
-        json!({"device_id": "phone", "items": WORD, "filename": {"a": WORD}, "resolution": WORD, "limit": WORD, "ack_token": WORD}),
-        json!({"device_id": "phone", "items": [], "since_token": WORD, "resolution": "manual_merge", "payload": WORD, "limit": NUMBER}),
-        json!({"device_id": "phone", "items": [WORD, NUMBER, {"action": WORD}, meter("create", "m-9", 0, secret())], "note": [WORD]}),
-        json!(WORD),
+        json!({"device_id": {"secret": SECRET_TEXT}, "items": [SECRET_TEXT]}),
+        json!({"device_id": "phone", "items": SECRET_TEXT, "filename": {"a": SECRET_TEXT}, "resolution": SECRET_TEXT, "limit": SECRET_TEXT, "ack_token": SECRET_TEXT}),
+        json!({"device_id": "phone", "items": [], "since_token": SECRET_TEXT, "resolution": "manual_merge", "payload": SECRET_TEXT, "limit": SECRET_NUMBER}),
+        json!({"device_id": "phone", "items": [SECRET_TEXT, SECRET_NUMBER, {"action": SECRET_TEXT}, meter("create", "m-9", 0, secret())], "note": [SECRET_TEXT]}),
+        json!(SECRET_TEXT),
     ]
 }
 
 /// Sends requests without a token and with secrets in it, and asserts that they are rejected.
 async fn send_unauthenticated(stack: &Stack, path: &str) {
     let ana = stack.token("acme", "ana", &[], &[]);
-    let body = format!("{{\"{WORD}");
+    let body = format!("{{\"{SECRET_TEXT}");
     for token in [
         None,
-        Some(WORD),
-        Some(&*format!("{WORD}.{WORD}.{WORD}")),
-        Some(&*format!("{ana}{WORD}")),
+        Some(SECRET_TEXT),
+        Some(&*format!("{SECRET_TEXT}.{SECRET_TEXT}.{SECRET_TEXT}")),
+        Some(&*format!("{ana}{SECRET_TEXT}")),
     ] {
         let response = stack.post_bytes(path, token, body.as_bytes()).await;
         assert_eq!(response.status, 401);
@@ -143,7 +144,9 @@ async fn send_unauthenticated(stack: &Stack, path: &str) {
 /// Sends a body that is cut off, and a body of another content type.
 async fn send_unreadable(stack: &Stack, path: &str) {
     let root = scenario::admin(stack);
-    let cut = format!("{{\"device_id\": \"{WORD}\", \"items\": [{{\"{WORD}\": {NUMBER}");
+    let cut = format!(
+        "{{\"device_id\": \"{SECRET_TEXT}\", \"items\": [{{\"{SECRET_TEXT}\": {SECRET_NUMBER}"
+    );
     stack.post_bytes(path, Some(&root), cut.as_bytes()).await;
 
     let mut headers = HeaderMap::new();
@@ -155,5 +158,5 @@ async fn send_unreadable(stack: &Stack, path: &str) {
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/Sesame-Open"),
     );
-    stack.send(path, &headers, WORD.as_bytes()).await;
+    stack.send(path, &headers, SECRET_TEXT.as_bytes()).await;
 }

@@ -12,7 +12,7 @@ use tidemark_tests::{
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    CapturedLog, WORD, assert_silent, corruption::poison, day::day, details, logged, secret,
+    CapturedLog, SECRET_TEXT, assert_silent, corruption::poison, day::run_day, secret, values_of,
 };
 use crate::telemetry::Responder;
 
@@ -28,9 +28,9 @@ fn quoting_replies() -> Vec<Reply> {
         body: body.as_bytes().to_vec(),
     };
 
-    let message = format!("cannot be converted: {WORD}");
-    let reason =
-        json!({"Code": "ValidationError", "Message": message, "Item": {"payload": {"S": WORD}}});
+    let message = format!("cannot be converted: {SECRET_TEXT}");
+    let item = json!({"payload": {"S": SECRET_TEXT}});
+    let reason = json!({"Code": "ValidationError", "Message": message, "Item": item});
     vec![
         Reply::error(400, "ValidationException", &message),
         Reply::error(400, "ItemCollectionSizeLimitExceededException", &message),
@@ -42,7 +42,7 @@ fn quoting_replies() -> Vec<Reply> {
         ),
         reply(
             200,
-            json!({"Responses": [{"Error": {"Code": "ValidationError", "Message": message}}], "Items": [WORD], "Item": WORD}),
+            json!({"Responses": [{"Error": {"Code": "ValidationError", "Message": message}}], "Items": [SECRET_TEXT], "Item": SECRET_TEXT}),
         ),
         xml(&format!(
             "<ErrorResponse><Error><Code>InvalidParameter</Code><Message>{message}</Message></Error></ErrorResponse>"
@@ -50,17 +50,21 @@ fn quoting_replies() -> Vec<Reply> {
         xml(&format!(
             "<Error><Code>NobodyKnowsThis</Code><Message>{message}</Message></Error>"
         )),
-        xml(&format!("<html>{WORD}</html>")),
+        xml(&format!("<html>{SECRET_TEXT}</html>")),
         Reply {
             status: 200,
-            body: format!("{{\"Item\": \"{WORD}\", {WORD}").into_bytes(),
+            body: format!("{{\"Item\": \"{SECRET_TEXT}\", {SECRET_TEXT}").into_bytes(),
         },
     ]
 }
 
 /// Creates an open conflict about the meter `id` and returns its id.
 async fn conflicted(stack: &Stack, id: &str) -> String {
-    let fields = [secret(), json!({"reading": 1}), json!({"reading": WORD})];
+    let fields = [
+        secret(),
+        json!({"reading": 1}),
+        json!({"reading": SECRET_TEXT}),
+    ];
     scenario::open_conflict(stack, id, fields).await
 }
 
@@ -70,7 +74,7 @@ async fn call_everything(stack: &Stack, hook: &Arc<Responder>, conflict: &str, r
     let down = stack.beside(hook.clone());
     let root = scenario::admin(stack);
     let media = json!(["uploads/acme/ana/x.5.image~jpeg.jpg"]);
-    let submission = json!({"form_id": WORD, "data": {}, "media": media});
+    let submission = json!({"form_id": SECRET_TEXT, "data": {}, "media": media});
     let items = json!([
         meter("update", "m-1", 9, secret()),
         Item::create_as("submission", "t-2", submission),
@@ -88,7 +92,7 @@ async fn call_everything(stack: &Stack, hook: &Arc<Responder>, conflict: &str, r
         down.get(path, &root).await;
     }
 
-    let decision = json!({"resolution": "manual_merge", "payload": secret(), "note": WORD});
+    let decision = json!({"resolution": "manual_merge", "payload": secret(), "note": SECRET_TEXT});
     down.post(&format!("conflicts/{conflict}/resolve"), &root, &decision)
         .await;
 
@@ -102,7 +106,7 @@ async fn call_everything(stack: &Stack, hook: &Arc<Responder>, conflict: &str, r
 async fn resolved(stack: &Stack, id: &str) {
     let root = scenario::admin(stack);
     let conflict = conflicted(stack, id).await;
-    let decision = json!({"resolution": "accept_client", "note": WORD});
+    let decision = json!({"resolution": "accept_client", "note": SECRET_TEXT});
     stack
         .post(&format!("conflicts/{conflict}/resolve"), &root, &decision)
         .await
@@ -136,13 +140,13 @@ async fn call_with_quoting_replies(stack: &Stack) {
 async fn service_errors_are_not_quoted() {
     let (written, _guard) = CapturedLog::at(LevelFilter::TRACE);
     let stack = Stack::new();
-    day(&stack).await;
+    run_day(&stack).await;
     resolved(&stack, "m-5").await;
     call_with_quoting_replies(&stack).await;
     assert_silent(&written, &[]);
 
     // Helpful details are logged: the error code and the attempted operation.
-    let details = details(&written);
+    let details = values_of(&written, "detail");
     for (attempt, code) in [
         ("query on audit_log", "NobodyKnowsThis"),
         ("transaction cancelled", "ValidationError"),
@@ -156,7 +160,7 @@ async fn service_errors_are_not_quoted() {
         );
     }
 
-    let (_, messages) = logged(&written);
+    let messages = values_of(&written, "message");
     for message in [
         "stream record could not be dead-lettered",
         "resolution could not be published",

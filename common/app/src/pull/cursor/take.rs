@@ -55,8 +55,8 @@ impl Cursor {
         more: bool,
     ) -> FillOutcome {
         let Progress::Snapshot {
-            noted,
-            noted_at,
+            head,
+            head_read_at,
             after,
         } = &mut self.progress
         else {
@@ -78,7 +78,7 @@ impl Cursor {
         }
 
         if !more {
-            self.progress = Progress::log(*noted, *noted_at);
+            self.progress = Progress::log(*head, *head_read_at);
         }
         FillOutcome::WantsMore
     }
@@ -97,7 +97,7 @@ impl Cursor {
             let Progress::Log {
                 position,
                 at,
-                within,
+                segment_key,
             } = &mut self.progress
             else {
                 return Ok(FillOutcome::Done);
@@ -125,10 +125,10 @@ impl Cursor {
                 if page.take_entry(&self.scope.channel, entry).is_err() {
                     return Ok(FillOutcome::Done);
                 }
-                (*position, *at, *within) = (next, sequenced_at, Some(segment.prev));
+                (*position, *at, *segment_key) = (next, sequenced_at, Some(segment.follows));
                 self.has_moved = true;
             }
-            (*position, *at, *within) = (segment.last, sequenced_at, None);
+            (*position, *at, *segment_key) = (segment.last, sequenced_at, None);
         }
 
         Ok(FillOutcome::WantsMore)

@@ -68,25 +68,25 @@ impl BatchRun<'_> {
             .partition(|group| rows.is_optimistic(&group.key));
         let holders = &scheduler.holders;
 
-        let (mut round, unverified) = self.decide_optimistic(optimistic, rows, holders);
+        let (mut round, to_reread) = self.decide_optimistic(optimistic, rows, holders);
         round.extend(self.decide_read(read, rows, holders, results).await?);
         round.sort_by_key(|decided| decided.group.indexes().min());
 
         let undecided = round.iter_mut().filter_map(DecidedGroup::split_undecided);
-        scheduler.defer(unverified.into_iter().chain(undecided).collect());
+        scheduler.defer(to_reread.into_iter().chain(undecided).collect());
         Ok(round)
     }
 
     /// Decides groups whose rows come from optimistic reads. The conditional write of a decision
-    /// validates its read. Groups without a write and groups that need their conflicts are returned
-    /// as unverified, to be read strongly consistently.
+    /// validates its read. Returns groups without a write and groups that need their conflicts
+    /// separately, to be read again with strong consistency.
     fn decide_optimistic(
         &self,
         groups: Vec<Group>,
         rows: &mut Rows,
         holders: &HashMap<UniqueKey, ResourceKey>,
     ) -> (Vec<DecidedGroup>, Vec<Group>) {
-        let (mut decided, mut unverified) = (Vec::new(), Vec::new());
+        let (mut decided, mut to_reread) = (Vec::new(), Vec::new());
         for group in groups {
             let stored = CurrentState {
                 resource: rows.take(&group.key),
@@ -103,11 +103,11 @@ impl BatchRun<'_> {
                         row: stored.resource,
                     });
                 }
-                _ => unverified.push(group),
+                _ => to_reread.push(group),
             }
         }
 
-        (decided, unverified)
+        (decided, to_reread)
     }
 
     /// Decides groups whose rows were read strongly consistently. If edits conflict, the device's

@@ -26,7 +26,7 @@ const BY_TENANT: &str = "by_tenant";
 pub struct StoredSegment {
     /// The segment with its entries unpacked.
     pub segment: Segment,
-    /// The time at which the segment was appended.
+    /// The time at which the segment was appended: `Head::moved_at` of the head after it.
     pub sequenced_at: DateTime<Utc>,
 }
 
@@ -50,7 +50,7 @@ impl PackedSegment {
 
         Ok(StoredSegment {
             segment: Segment {
-                prev: row.sk,
+                follows: row.sk,
                 last: position,
                 entries,
             },
@@ -204,7 +204,7 @@ impl Changes {
                     .into_iter()
                     .filter(|entry| wanted.contains(&entry.position)),
             );
-            positions.retain(|position| *position <= segment.prev);
+            positions.retain(|position| *position <= segment.follows);
         }
         Ok(held)
     }

@@ -185,7 +185,7 @@ impl Search<'_> {
 
         let tenant = &sender.principal.tenant;
         let mut further: Vec<Row> = first
-            .siblings
+            .neighbors
             .iter()
             .map(|name| self.key_of(tenant, device, name))
             .collect();
@@ -197,8 +197,8 @@ impl Search<'_> {
         let prefix = ids::legacy_conflict_prefix(tenant, self.resource, sender.author);
 
         for edit in unknown {
-            // If fewer siblings than the maximum are listed, the list is complete.
-            if first.siblings.len() >= RESOLVED_CONFLICTS_MAX {
+            // If fewer neighbors than the maximum are listed, the list is complete.
+            if first.neighbors.len() >= RESOLVED_CONFLICTS_MAX {
                 further.push(self.key_of(tenant, device, &hex(*edit)));
             }
             if has_legacy {
@@ -240,10 +240,10 @@ impl Search<'_> {
     }
 
     /// Returns the names of the conflicts that the first row lists.
-    fn siblings(&self) -> &[String] {
+    fn neighbors(&self) -> &[String] {
         self.first
             .as_ref()
-            .map_or(&[], |first| first.siblings.as_slice())
+            .map_or(&[], |first| first.neighbors.as_slice())
     }
 
     /// Returns summaries of the conflicts that the first row lists: the legacy conflicts, and the
@@ -257,7 +257,7 @@ impl Search<'_> {
         let mut legacy = Vec::new();
         let mut newer = Vec::new();
 
-        for name in self.siblings() {
+        for name in self.neighbors() {
             let found = key_of(&self.key_of(tenant, device, name)).and_then(|key| rows.get(&key));
             match (found, name.starts_with("conf-")) {
                 (Some(row), true) => legacy.push(summary(row)?),
@@ -281,7 +281,7 @@ impl Search<'_> {
         device: &str,
         rows: &RowsByKey,
     ) -> Result<Vec<ConflictSummary>, Error> {
-        let (tenant, listed) = (&sender.principal.tenant, self.siblings());
+        let (tenant, listed) = (&sender.principal.tenant, self.neighbors());
         let prefix = ids::legacy_conflict_prefix(tenant, self.resource, sender.author);
 
         let mut older = Vec::new();

@@ -18,7 +18,7 @@ use crate::{
 const CONFLICT: &str = "c#";
 /// Prefix of the keys of payloads that are stored in rows of their own.
 const PART: &str = "p#";
-/// Sort key of the counter of a device's open conflicts.
+/// Sort key of the counter of the conflicts that a device opened. Resolutions do not decrease it.
 pub(super) const COUNT: &str = "count";
 
 /// Returns the partition of a device's conflicts.

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The index by status and time of detection.
-const BY_STATUS: &str = "by_status";
+pub(super) const BY_STATUS: &str = "by_status";
 /// Maximum bytes of a separately stored payload that a list includes.
 const LISTED_BYTES_MAX: usize = 100 * 1024;
 

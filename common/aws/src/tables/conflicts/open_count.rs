@@ -15,20 +15,22 @@ use tidemark_core::{
     rules::push::edit::Sender,
 };
 
-use super::{Conflicts, encode::number, keys};
+use super::{Conflicts, encode::number, keys, list::BY_STATUS};
 use crate::{
     error::Error,
     tables::{Row, from_row, key as row_key},
 };
 
-/// Maximum number of index pages that are counted, of 1 MB each: about 5,000 conflicts of the
-/// shard.
-const COUNTED_RESPONSES_MAX: usize = 20;
+/// Maximum number of index pages that one count reads. A page has at most 1 MB, about 5,000 entries
+/// of the shard, so a count reads at most about 100,000 entries of all devices of the shard.
+const COUNTED_PAGES_MAX: usize = 20;
 
 #[derive(Debug, Default, Deserialize)]
 struct CountRow {
-    #[serde(default)]
-    open_count: u64,
+    /// The number of open conflicts at the last count of the index, plus the number of conflicts
+    /// opened since. Resolutions do not decrease it.
+    #[serde(default, rename = "open_count")]
+    opened_since_count: u64,
     /// The time of the last count of the index, in milliseconds since 1970.
     #[serde(default)]
     counted_at: i64,
@@ -47,16 +49,16 @@ impl Conflicts {
             .transpose()?
             .unwrap_or_default();
 
-        if row.open_count < OPEN_CONFLICTS_MAX {
+        if row.opened_since_count < OPEN_CONFLICTS_MAX {
             return Ok(true);
         }
 
-        let recounted = Duration::minutes(OPEN_CONFLICTS_RECOUNT_MINUTES).num_milliseconds();
-        if now.timestamp_millis() - row.counted_at < recounted {
+        let recount_after_ms = Duration::minutes(OPEN_CONFLICTS_RECOUNT_MINUTES).num_milliseconds();
+        if now.timestamp_millis() - row.counted_at < recount_after_ms {
             return Ok(false);
         }
 
-        let open = self.count_open(sender).await?;
+        let open = self.count_open_of_device(sender).await?;
         let set = "SET open_count = :open, counted_at = :now";
         let values = [
             (":open", number(open)),
@@ -70,7 +72,7 @@ impl Conflicts {
     ///
     /// # Errors
     /// Returns `Error::Unavailable` if DynamoDB is unavailable. The count is then too low.
-    pub async fn count_opened(&self, sender: Sender<'_>, opened: usize) -> Result<(), Error> {
+    pub async fn add_opened(&self, sender: Sender<'_>, opened: usize) -> Result<(), Error> {
         self.update_count(
             sender,
             "ADD open_count :opened",
@@ -109,15 +111,16 @@ impl Conflicts {
             .map_err(|error| Error::failed_call("update_item on conflicts", error))
     }
 
-    /// Counts the open conflicts of the device in the index.
-    async fn count_open(&self, sender: Sender<'_>) -> Result<u64, Error> {
+    /// Returns a lower bound of the open conflicts of the device: stops at `OPEN_CONFLICTS_MAX` or
+    /// after `COUNTED_PAGES_MAX` pages. The index is eventually consistent.
+    async fn count_open_of_device(&self, sender: Sender<'_>) -> Result<u64, Error> {
         let tenant = &sender.principal.tenant;
         let device = ids::conflict_device(tenant, sender.author);
         let shard = keys::shard_key(tenant, ConflictStatus::Open, keys::shard(&device));
 
         let query = self
             .0
-            .query_index("by_status", "status_key", &shard)
+            .query_index(BY_STATUS, "status_key", &shard)
             .select(Select::Count)
             .filter_expression("pk = :pk");
         let query = query.expression_attribute_values(
@@ -126,7 +129,7 @@ impl Conflicts {
         );
 
         let (mut open, mut after) = (0, None);
-        for _ in 0..COUNTED_RESPONSES_MAX {
+        for _ in 0..COUNTED_PAGES_MAX {
             let response = query.clone().set_exclusive_start_key(after).send().await;
             let response = response
                 .map_err(|error| Error::failed_call("query on conflicts by status", error))?;

@@ -20,10 +20,10 @@ use crate::{error::Error, tables::Row};
 pub(super) struct OpenedConflict {
     pub(super) slot: ConflictSlot,
     /// The edits (or legacy ids) of the conflicts that the first row lists.
-    pub(super) siblings: Vec<String>,
+    pub(super) neighbors: Vec<String>,
     /// For a conflict in a separate row: the edit that opened the last conflict that was read, and
     /// whether the first conflict was resolved then. No condition checks the latter.
-    pub(super) neighbors: Option<(String, bool)>,
+    pub(super) last: Option<(String, bool)>,
 }
 
 impl OpenedConflict {
@@ -31,25 +31,25 @@ impl OpenedConflict {
     /// conflict.
     pub(super) fn of(write: &ConflictWrite) -> Result<Self, Error> {
         let is_first = |it: &&Neighbor| it.slot == ConflictSlot::First;
-        let first = write.beside.iter().find(is_first);
+        let first = write.neighbors.iter().find(is_first);
         let own = keys::parse(&write.id)?.edit;
-        let mut siblings = Vec::new();
-        for neighbor in &write.beside {
+        let mut neighbors = Vec::new();
+        for neighbor in &write.neighbors {
             let name = match neighbor.slot {
                 ConflictSlot::Legacy => neighbor.id.as_str(),
                 _ => keys::parse(&neighbor.id)?.edit,
             };
             if first.is_none_or(|first| first.id != neighbor.id)
                 && name != own
-                && !siblings.iter().any(|it| it == name)
+                && !neighbors.iter().any(|it| it == name)
             {
-                siblings.push(name.to_owned());
+                neighbors.push(name.to_owned());
             }
         }
 
-        let neighbors = match (first, write.beside.last()) {
+        let last = match (first, write.neighbors.last()) {
             (Some(first), Some(last)) => {
-                siblings.push(own.to_owned());
+                neighbors.push(own.to_owned());
                 Some((
                     keys::parse(&last.id)?.edit.to_owned(),
                     first.status == ConflictStatus::Resolved,
@@ -58,20 +58,21 @@ impl OpenedConflict {
             _ => None,
         };
 
-        let excess = siblings.len().saturating_sub(RESOLVED_CONFLICTS_MAX);
-        siblings.drain(..excess);
+        let excess = neighbors.len().saturating_sub(RESOLVED_CONFLICTS_MAX);
+        neighbors.drain(..excess);
 
-        let slot = if neighbors.is_some() {
+        let slot = if last.is_some() {
             ConflictSlot::Own
         } else {
             ConflictSlot::First
         };
         Ok(Self {
             slot,
-            siblings,
             neighbors,
+            last,
         })
     }
+
     /// Returns the row of the conflict; `None` for a conflict without edits, which does not occur.
     pub(super) fn row(
         &self,
@@ -81,8 +82,8 @@ impl OpenedConflict {
         let Some(mut row) = opened(sender, write, self.slot, &SeparatePayloads::of(write))? else {
             return Ok(None);
         };
-        if self.slot == ConflictSlot::First && !self.siblings.is_empty() {
-            row.insert("siblings".to_owned(), value(&self.siblings)?);
+        if self.slot == ConflictSlot::First && !self.neighbors.is_empty() {
+            row.insert("siblings".to_owned(), value(&self.neighbors)?);
         }
         Ok(Some(row))
     }

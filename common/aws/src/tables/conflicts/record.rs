@@ -149,7 +149,7 @@ impl Conflicts {
             items.push(TransactionItem::put(put(mark))?);
         }
 
-        if let Some((newest, is_decided)) = &place.neighbors {
+        if let Some((newest, is_decided)) = &place.last {
             let id = keys::parse(&write.id)?;
             let update = Update::builder()
                 .table_name(&self.0.name)
@@ -161,7 +161,7 @@ impl Conflicts {
                 .update_expression("SET newest = :own, siblings = :siblings, followed = :followed")
                 .condition_expression("newest = :newest")
                 .expression_attribute_values(":own", AttributeValue::S(id.edit.to_owned()))
-                .expression_attribute_values(":siblings", value(&place.siblings)?)
+                .expression_attribute_values(":siblings", value(&place.neighbors)?)
                 .expression_attribute_values(":followed", AttributeValue::Bool(*is_decided))
                 .expression_attribute_values(":newest", AttributeValue::S(newest.clone()));
             items.push(TransactionItem::update(update)?);

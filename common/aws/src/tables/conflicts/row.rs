@@ -41,8 +41,9 @@ pub(super) struct StoredRow {
     pub(super) server_version: u64,
     #[serde(default)]
     server_deleted: bool,
-    #[serde(default)]
-    server_at: u64,
+    /// The number of the version row that contains the server's payload; 0 if there is none.
+    #[serde(default, rename = "server_at")]
+    server_row: u64,
     #[serde(default)]
     server_bytes: usize,
     #[serde(with = "text")]
@@ -56,8 +57,8 @@ pub(super) struct StoredRow {
     joined: Vec<EditRow>,
     pub(super) edits: Vec<String>,
     pub(super) outcome: Option<OutcomeRow>,
-    #[serde(default)]
-    pub(super) siblings: Vec<String>,
+    #[serde(default, rename = "siblings")]
+    pub(super) neighbors: Vec<String>,
     #[serde(default, with = "serde_bytes")]
     packed: Vec<u8>,
 }
@@ -88,12 +89,12 @@ impl StoredRow {
             return Ok(None);
         }
 
-        if slot == ConflictSlot::Legacy && self.server_at == 0 {
+        if slot == ConflictSlot::Legacy && self.server_row == 0 {
             let name = format!("part#{}#server-{}", self.id, self.server_version);
             return Ok(Some(([self.pk.clone(), name], usize::MAX)));
         }
 
-        if self.server_at == 0 {
+        if self.server_row == 0 {
             return Ok(None);
         }
 
@@ -101,7 +102,7 @@ impl StoredRow {
         let name = key::join([
             &self.resource_type,
             &self.resource_id,
-            &self.server_at.to_string(),
+            &self.server_row.to_string(),
         ]);
 
         Ok(Some((

@@ -37,7 +37,7 @@ impl Conflicts {
             return Ok(None);
         }
         let place = OpenedConflict::of(write)?;
-        let Some((newest, is_decided)) = place.neighbors else {
+        let Some((newest, is_decided)) = place.last else {
             return Ok(None);
         };
 
@@ -55,7 +55,7 @@ impl Conflicts {
         let own = AttributeValue::S(id.edit.to_owned());
         let values = vec![
             own,
-            value(&place.siblings)?,
+            value(&place.neighbors)?,
             AttributeValue::Bool(is_decided),
             pk,
             sk,

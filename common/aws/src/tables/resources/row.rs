@@ -4,7 +4,7 @@ mod encode;
 mod resource;
 mod snapshot;
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tidemark_core::model::{channel::Scope, json::Json, resource::ResourceKey};
 
@@ -16,6 +16,12 @@ use crate::{
 pub(super) use encode::{CHANGED, CREATED, DELETED, TOMBSTONE, changed, created, deleted, number};
 pub(crate) use resource::ResourceRow;
 pub(super) use snapshot::{SHOWN, SnapshotRow};
+
+/// The version of a row, which all formats of rows store as an attribute of its own.
+#[derive(Debug, Deserialize)]
+pub(super) struct StoredVersion {
+    pub(super) server_version: u64,
+}
 
 fn read_payload(payload: String) -> Result<Json, Error> {
     RawValue::from_string(payload).map_err(|error| Error::undecoded("payload", error))

@@ -49,26 +49,43 @@ pub(super) struct StoredResult {
     retryable: Option<bool>,
 }
 
-impl From<&ItemResult> for StoredResult {
-    /// A payload is stored in the row of its resource only.
-    fn from(result: &ItemResult) -> Self {
+impl From<ItemResult> for StoredResult {
+    /// Omits the payload, see [`without_payload`](tidemark_core::rules::batch::without_payload).
+    fn from(result: ItemResult) -> Self {
+        let ItemResult {
+            index,
+            client_temp_id,
+            status,
+            server_id,
+            server_version,
+            merged,
+            conflict_id,
+            server_payload_omitted,
+            server_deleted,
+            resolution,
+            superseded_conflicts,
+            holder_id,
+            code,
+            error,
+            retryable,
+            server_payload: _,
+        } = result;
         Self {
-            index: result.index,
-            client_temp_id: result.client_temp_id.clone(),
-            status: result.status,
-            server_id: result.server_id.clone(),
-            server_version: result.server_version,
-            merged: result.merged,
-            conflict_id: result.conflict_id.clone(),
-            server_payload_omitted: result.server_payload_omitted
-                || result.server_payload.is_some(),
-            server_deleted: result.server_deleted,
-            resolution: result.resolution,
-            superseded_conflicts: result.superseded_conflicts.clone(),
-            holder_id: result.holder_id.clone(),
-            code: result.code,
-            error: result.error.clone(),
-            retryable: result.retryable,
+            index,
+            client_temp_id,
+            status,
+            server_id,
+            server_version,
+            merged,
+            conflict_id,
+            server_payload_omitted,
+            server_deleted,
+            resolution,
+            superseded_conflicts,
+            holder_id,
+            code,
+            error,
+            retryable,
         }
     }
 }

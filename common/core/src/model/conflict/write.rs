@@ -22,7 +22,7 @@ pub struct ConflictWrite {
     /// For a conflict that this write opens: the device's other conflicts about the resource that
     /// were loaded, and the ones that the same push opens earlier, oldest first. If the last of
     /// them is not the last stored one, a concurrent request opened another conflict.
-    pub beside: Vec<Neighbor>,
+    pub neighbors: Vec<Neighbor>,
     /// The edits to store; never empty.
     pub edits: Vec<ConflictEdit>,
     /// The resource that the conflict concerns.

@@ -390,7 +390,7 @@ fn bytes(key: &ResourceKey, payload: Option<&RawValue>, resolved_conflicts: usiz
 /// assert!(!is_contiguous(at("4"), segment), "the change at 5 has expired");
 /// ```
 pub fn is_contiguous(position: Position, segment: &Segment) -> bool {
-    segment.prev == position
+    segment.follows == position
         || segment
             .entries
             .iter()

@@ -68,15 +68,15 @@ pub fn start(
 /// // The log continues at its present head after the snapshot.
 /// let now = DateTime::UNIX_EPOCH;
 /// let start = reset(Some(&log::head("9")), now);
-/// let snapshot = Progress::Snapshot { noted: log::at("9"), noted_at: now, after: None };
+/// let snapshot = Progress::Snapshot { head: log::at("9"), head_read_at: now, after: None };
 /// assert_eq!(start.progress, snapshot);
 /// assert!(start.is_reset);
 /// ```
 pub fn reset(head: Option<&Head>, now: DateTime<Utc>) -> Start {
     Start {
         progress: Progress::Snapshot {
-            noted: log_end(head),
-            noted_at: now,
+            head: log_end(head),
+            head_read_at: now,
             after: None,
         },
         is_reset: true,
@@ -92,8 +92,8 @@ fn is_position_valid(
     let (position, at) = match progress {
         Progress::Log { position, at, .. } => (*position, *at),
         Progress::Snapshot {
-            noted, noted_at, ..
-        } => (*noted, *noted_at),
+            head, head_read_at, ..
+        } => (*head, *head_read_at),
     };
 
     let end = log_end(head);
@@ -178,8 +178,8 @@ mod tests {
         assert_eq!(
             start.progress,
             Progress::Snapshot {
-                noted: at("9"),
-                noted_at: DateTime::UNIX_EPOCH,
+                head: at("9"),
+                head_read_at: DateTime::UNIX_EPOCH,
                 after: None
             }
         );

@@ -28,7 +28,8 @@ pub struct Head {
     pub stream: String,
     /// The truncation point of the log; devices at positions below it are reset.
     pub floor: Option<Position>,
-    /// The time at which the head last moved.
+    /// The time at which the head last moved. In the head that is stored with a segment, it is the
+    /// time at which the segment was sequenced.
     pub moved_at: DateTime<Utc>,
     /// The time at which a repair last moved the head. Changes that were made earlier may follow
     /// newer ones in the log, so their records are unverified.
@@ -41,7 +42,7 @@ pub struct LogStep {
     /// The segment, which follows the current head or the previous step.
     pub segment: Segment,
     /// The head after the step, at the segment's last position.
-    pub head: Head,
+    pub next_head: Head,
 }
 
 impl Head {
@@ -119,7 +120,7 @@ impl Record {
     }
 }
 
-/// A record after the head, with the position at which it is appended.
+/// A record above the head, with the position at which it is appended.
 #[derive(Debug)]
 struct PositionedRecord {
     position: Position,
@@ -132,11 +133,11 @@ struct PositionedRecord {
 /// A channel's records, classified by their position relative to the head.
 #[derive(Debug, Default)]
 pub struct ClassifiedRecords {
-    /// Records after the head in log order, each with its position.
-    new: Vec<PositionedRecord>,
-    /// Records at or before the head: duplicates if a segment contains their position, otherwise
+    /// Records above the head in log order, each with its position.
+    above_head: Vec<PositionedRecord>,
+    /// Records at or below the head: duplicates if a segment contains their position, otherwise
     /// late. The position is `None` for a record of an older stream, whose epoch is unknown.
-    old_or_late: Vec<(Option<Position>, Record)>,
+    at_or_below_head: Vec<(Option<Position>, Record)>,
     /// The stream that each epoch identifies.
     streams: HashMap<u32, String>,
 }
@@ -165,7 +166,7 @@ pub struct ClassifiedRecords {
 /// let steps = classified.steps(Some(&head), &versions, Default::default());
 /// let segment = &steps[0].segment;
 /// assert!(segment.entries.iter().map(|entry| &entry.id).eq(["m-2", "m-3"]));
-/// assert_eq!((segment.prev, segment.last), (at("5"), at("6")));
+/// assert_eq!((segment.follows, segment.last), (at("5"), at("6")));
 /// ```
 pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedRecords {
     // Two shards may assign one number to two changes, so the order by number alone does not make
@@ -186,7 +187,7 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedReco
             .as_ref()
             .is_some_and(|stream| record.stream < *stream)
         {
-            classified.old_or_late.push((None, record));
+            classified.at_or_below_head.push((None, record));
             continue;
         }
 
@@ -203,13 +204,13 @@ pub fn classify(head: Option<&Head>, mut records: Vec<Record>) -> ClassifiedReco
         };
         if position > start {
             let is_unverified = head.is_some_and(|head| head.is_unverified(record.changed_at));
-            classified.new.push(PositionedRecord {
+            classified.above_head.push(PositionedRecord {
                 position,
                 record,
                 is_unverified,
             });
         } else {
-            classified.old_or_late.push((Some(position), record));
+            classified.at_or_below_head.push((Some(position), record));
         }
     }
 
@@ -220,7 +221,7 @@ impl ClassifiedRecords {
     /// Returns the positions to look up in the log: a record whose position a segment contains is a
     /// duplicate.
     pub fn positions_to_look_up(&self) -> Vec<Position> {
-        self.old_or_late
+        self.at_or_below_head
             .iter()
             .filter_map(|(position, _)| *position)
             .collect()
@@ -229,7 +230,7 @@ impl ClassifiedRecords {
     /// Drops the duplicates: records that the log entries `logged` contain. Both position and change
     /// are compared, because two shards may assign one number to two changes.
     pub fn without_duplicates(mut self, logged: &[Entry]) -> Self {
-        self.old_or_late.retain(|(position, record)| {
+        self.at_or_below_head.retain(|(position, record)| {
             let is_duplicate =
                 |entry: &Entry| Some(entry.position) == *position && record.matches_entry(entry);
             !logged.iter().any(is_duplicate)
@@ -241,11 +242,11 @@ impl ClassifiedRecords {
     /// whether the records still matter.
     pub fn resources_to_load(&self) -> HashSet<ResourceKey> {
         let unverified = self
-            .new
+            .above_head
             .iter()
-            .filter(|above| above.is_unverified)
-            .map(|above| &above.record);
-        self.old_or_late
+            .filter(|positioned| positioned.is_unverified)
+            .map(|positioned| &positioned.record);
+        self.at_or_below_head
             .iter()
             .map(|(_, record)| record)
             .chain(unverified)
@@ -267,23 +268,23 @@ impl ClassifiedRecords {
     ) -> Vec<LogStep> {
         let start = log_end(head);
         let mut last = start;
-        let mut entries = Vec::with_capacity(self.old_or_late.len() + self.new.len());
+        let mut entries = Vec::with_capacity(self.at_or_below_head.len() + self.above_head.len());
         let mut appended = HashSet::new();
         let is_current =
             |record: &Record| versions.get(&record.key) == Some(&record.server_version);
 
-        for (_, record) in self.old_or_late {
+        for (_, record) in self.at_or_below_head {
             if is_current(&record) && appended.insert(record.key.clone()) {
                 last.late += 1;
                 entries.push(entry(last, record));
             }
         }
 
-        let above = self
-            .new
+        let above_head = self
+            .above_head
             .into_iter()
-            .filter(|above| !above.is_unverified || is_current(&above.record));
-        entries.extend(above.map(|above| entry(above.position, above.record)));
+            .filter(|positioned| !positioned.is_unverified || is_current(&positioned.record));
+        entries.extend(above_head.map(|positioned| entry(positioned.position, positioned.record)));
 
         let stream_of = |segment: &Segment| {
             self.streams
@@ -292,12 +293,12 @@ impl ClassifiedRecords {
                 .unwrap_or_default()
         };
         let step = |segment: Segment| {
-            let head = Head {
+            let next_head = Head {
                 position: segment.last,
                 stream: stream_of(&segment),
                 ..Head::successor(head, now)
             };
-            LogStep { segment, head }
+            LogStep { segment, next_head }
         };
 
         cut(start, entries).into_iter().map(step).collect()
@@ -349,9 +350,9 @@ mod tests {
         let classified = classify(None, vec![record("a"), record("b"), record("a")]);
 
         let ids: Vec<&str> = classified
-            .new
+            .above_head
             .iter()
-            .map(|above| above.record.key.id.as_str())
+            .map(|positioned| positioned.record.key.id.as_str())
             .collect();
         assert_eq!(ids, ["a", "b"]);
     }

@@ -173,12 +173,12 @@ impl Comparison {
         });
 
         let step = |segment: Segment| {
-            let head = Head {
+            let next_head = Head {
                 position: segment.last,
                 repaired_at: Some(now),
                 ..Head::successor(head, now)
             };
-            LogStep { segment, head }
+            LogStep { segment, next_head }
         };
 
         cut(start, entries.collect())
@@ -198,26 +198,26 @@ impl Comparison {
 /// use chrono::{DateTime, Duration};
 /// use tidemark_core::{
 ///     model::token::Progress,
-///     rules::{pull::start::start, sequence::repair::{reset_channel, was_reset}},
+///     rules::{pull::start::start, sequence::repair::{reset_devices, was_reset}},
 /// };
 ///
 /// let now = DateTime::UNIX_EPOCH;
-/// let step = reset_channel(Some(&log::head("5")), now);
-/// assert!(step.segment.entries.is_empty() && step.head.position > log::at("9"));
-/// assert!(was_reset(Some(&step.head)) && !was_reset(Some(&log::head("5"))));
+/// let step = reset_devices(Some(&log::head("5")), now);
+/// assert!(step.segment.entries.is_empty() && step.next_head.position > log::at("9"));
+/// assert!(was_reset(Some(&step.next_head)) && !was_reset(Some(&log::head("5"))));
 ///
 /// // A device that was caught up gets a new snapshot.
 /// let progress = Progress::log(log::at("5"), now);
-/// assert!(start(Some(&progress), Some(&step.head), now, Duration::days(30)).is_reset);
+/// assert!(start(Some(&progress), Some(&step.next_head), now, Duration::days(30)).is_reset);
 /// ```
-pub fn reset_channel(head: Option<&Head>, now: DateTime<Utc>) -> LogStep {
-    let prev = log_end(head);
+pub fn reset_devices(head: Option<&Head>, now: DateTime<Utc>) -> LogStep {
+    let end = log_end(head);
     let last = Position {
-        epoch: prev.epoch + 1,
+        epoch: end.epoch + 1,
         ..Position::START
     };
 
-    let head = Head {
+    let next_head = Head {
         position: last,
         floor: Some(last),
         repaired_at: Some(now),
@@ -225,17 +225,17 @@ pub fn reset_channel(head: Option<&Head>, now: DateTime<Utc>) -> LogStep {
     };
     LogStep {
         segment: Segment {
-            prev,
+            follows: end,
             last,
             entries: Vec::new(),
         },
-        head,
+        next_head,
     }
 }
 
 /// Returns whether no change entered the log since it was reset.
 ///
-/// See the example of [`reset_channel`].
+/// See the example of [`reset_devices`].
 pub fn was_reset(head: Option<&Head>) -> bool {
     head.is_some_and(|head| head.floor == Some(head.position))
 }

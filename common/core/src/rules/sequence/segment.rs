@@ -37,12 +37,13 @@ pub struct Entry {
     pub payload: Option<Json>,
 }
 
-/// A part of the log: every change after `prev` up to and including `last`.
+/// A part of the log: every change after the position that it follows, up to and including
+/// `last`.
 #[derive(Debug, Clone)]
 pub struct Segment {
     /// The position that the segment follows, which is also its key: a conditional put ensures that
     /// each position has at most one successor.
-    pub prev: Position,
+    pub follows: Position,
     /// The position of its last entry, and the key of the next segment.
     pub last: Position,
     /// The entries in log order; empty only if the log was reset.
@@ -74,12 +75,12 @@ impl Segment {
 /// // The second segment follows the last entry of the first.
 /// assert_eq!(segments.len(), 2);
 /// assert_eq!(segments[0].entries.len(), SEGMENT_CHANGES_MAX);
-/// assert_eq!((segments[0].prev, segments[1].prev), (at("0"), segments[0].last));
+/// assert_eq!((segments[0].follows, segments[1].follows), (at("0"), segments[0].last));
 /// ```
 pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
     let mut bytes = 0;
-    let mut prev = head;
+    let mut follows = head;
 
     for entry in entries {
         let entry_bytes = stored_bytes(&entry);
@@ -100,14 +101,14 @@ pub fn cut(head: Position, entries: Vec<Entry>) -> Vec<Segment> {
             }
             _ => {
                 segments.push(Segment {
-                    prev,
+                    follows,
                     last: position,
                     entries: vec![entry],
                 });
                 bytes = entry_bytes;
             }
         }
-        prev = position;
+        follows = position;
     }
     segments
 }
@@ -159,7 +160,9 @@ mod tests {
 
         let segments = cut(position(0), numbers.map(entry).collect());
         assert!(
-            segments.iter().all(|segment| segment.prev < segment.last),
+            segments
+                .iter()
+                .all(|segment| segment.follows < segment.last),
             "two changes with the same number share a segment"
         );
     }
@@ -173,7 +176,7 @@ mod tests {
 
         let cut: Vec<_> = segments
             .iter()
-            .map(|segment| (segment.prev, segment.last, segment.entries.len()))
+            .map(|segment| (segment.follows, segment.last, segment.entries.len()))
             .collect();
 
         let (page, end) = (SEGMENT_CHANGES_MAX, 2 * SEGMENT_CHANGES_MAX);

@@ -39,6 +39,7 @@ pub enum OwnChanges {
     Omit,
     /// The own changes for which the token has no receipt. Responses to pushes add receipts to
     /// `server_sync_token`.
+    // Existing clients send this text, so it does not follow the name of the variant.
     #[serde(rename = "unanswered")]
     WithoutReceipt,
 }

@@ -31,14 +31,14 @@ pub(super) enum ProgressMember {
             skip_serializing_if = "Option::is_none",
             with = "text::option"
         )]
-        within: Option<Position>,
+        segment_key: Option<Position>,
     },
     #[serde(rename = "s")]
     Snapshot {
         #[serde(rename = "p", with = "text")]
-        noted: Position,
+        head: Position,
         #[serde(rename = "t", with = "ts_milliseconds")]
-        noted_at: DateTime<Utc>,
+        head_read_at: DateTime<Utc>,
         #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
     },
@@ -50,19 +50,19 @@ impl From<Progress> for ProgressMember {
             Progress::Log {
                 position,
                 at,
-                within,
+                segment_key,
             } => Self::Log {
                 position,
                 at,
-                within,
+                segment_key,
             },
             Progress::Snapshot {
-                noted,
-                noted_at,
+                head,
+                head_read_at,
                 after,
             } => Self::Snapshot {
-                noted,
-                noted_at,
+                head,
+                head_read_at,
                 after,
             },
         }
@@ -75,19 +75,19 @@ impl From<ProgressMember> for Progress {
             ProgressMember::Log {
                 position,
                 at,
-                within,
+                segment_key,
             } => Self::Log {
                 position,
                 at,
-                within,
+                segment_key,
             },
             ProgressMember::Snapshot {
-                noted,
-                noted_at,
+                head,
+                head_read_at,
                 after,
             } => Self::Snapshot {
-                noted,
-                noted_at,
+                head,
+                head_read_at,
                 after,
             },
         }

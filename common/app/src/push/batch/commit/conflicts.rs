@@ -51,7 +51,7 @@ impl BatchRun<'_> {
         // The limit on open conflicts is approximate: the next full count includes conflicts that
         // are not counted here.
         if opened > 0
-            && let Err(failure) = conflicts.count_opened(self.sender, opened).await
+            && let Err(failure) = conflicts.add_opened(self.sender, opened).await
         {
             tracing::warn!(%failure, "opened conflicts were not counted");
         }

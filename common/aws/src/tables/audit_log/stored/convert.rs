@@ -6,94 +6,158 @@ use super::{StoredEntry, StoredResource, StoredRunsAs};
 
 impl From<AuditEntry> for StoredEntry {
     fn from(entry: AuditEntry) -> Self {
+        let AuditEntry {
+            id,
+            at,
+            action,
+            by,
+            via,
+            user,
+            device_id,
+            batch_id,
+            runs_as,
+            resources,
+            conflict_id,
+            channel,
+            resource_type,
+            resource_id,
+            resolution,
+            note,
+            before,
+            after,
+        } = entry;
         Self {
-            id: entry.id,
-            at: entry.at,
-            action: entry.action,
-            by: entry.by,
-            via: entry.via,
-            user: entry.user,
-            device_id: entry.device_id,
-            batch_id: entry.batch_id,
-            runs_as: entry.runs_as.map(Into::into),
-            resources: entry.resources.into_iter().map(Into::into).collect(),
-            conflict_id: entry.conflict_id,
-            channel: entry.channel,
-            resource_type: entry.resource_type,
-            resource_id: entry.resource_id,
-            resolution: entry.resolution,
-            note: entry.note,
-            before: entry.before,
-            after: entry.after,
+            id,
+            at,
+            action,
+            by,
+            via,
+            user,
+            device_id,
+            batch_id,
+            runs_as: runs_as.map(Into::into),
+            resources: resources.into_iter().map(Into::into).collect(),
+            conflict_id,
+            channel,
+            resource_type,
+            resource_id,
+            resolution,
+            note,
+            before,
+            after,
         }
     }
 }
 
 impl From<StoredEntry> for AuditEntry {
     fn from(entry: StoredEntry) -> Self {
+        let StoredEntry {
+            id,
+            at,
+            action,
+            by,
+            via,
+            user,
+            device_id,
+            batch_id,
+            runs_as,
+            resources,
+            conflict_id,
+            channel,
+            resource_type,
+            resource_id,
+            resolution,
+            note,
+            before,
+            after,
+        } = entry;
         Self {
-            id: entry.id,
-            at: entry.at,
-            action: entry.action,
-            by: entry.by,
-            via: entry.via,
-            user: entry.user,
-            device_id: entry.device_id,
-            batch_id: entry.batch_id,
-            runs_as: entry.runs_as.map(Into::into),
-            resources: entry.resources.into_iter().map(Into::into).collect(),
-            conflict_id: entry.conflict_id,
-            channel: entry.channel,
-            resource_type: entry.resource_type,
-            resource_id: entry.resource_id,
-            resolution: entry.resolution,
-            note: entry.note,
-            before: entry.before,
-            after: entry.after,
+            id,
+            at,
+            action,
+            by,
+            via,
+            user,
+            device_id,
+            batch_id,
+            runs_as: runs_as.map(Into::into),
+            resources: resources.into_iter().map(Into::into).collect(),
+            conflict_id,
+            channel,
+            resource_type,
+            resource_id,
+            resolution,
+            note,
+            before,
+            after,
         }
     }
 }
 
 impl From<RunsAs> for StoredRunsAs {
     fn from(claims: RunsAs) -> Self {
+        let RunsAs {
+            user,
+            roles,
+            groups,
+        } = claims;
         Self {
-            user: claims.user,
-            roles: claims.roles,
-            groups: claims.groups,
+            user,
+            roles,
+            groups,
         }
     }
 }
 
 impl From<StoredRunsAs> for RunsAs {
     fn from(claims: StoredRunsAs) -> Self {
+        let StoredRunsAs {
+            user,
+            roles,
+            groups,
+        } = claims;
         Self {
-            user: claims.user,
-            roles: claims.roles,
-            groups: claims.groups,
+            user,
+            roles,
+            groups,
         }
     }
 }
 
 impl From<WrittenResource> for StoredResource {
     fn from(resource: WrittenResource) -> Self {
+        let WrittenResource {
+            channel,
+            resource_type,
+            resource_id,
+            server_version,
+            deleted,
+        } = resource;
         Self {
-            channel: resource.channel,
-            resource_type: resource.resource_type,
-            resource_id: resource.resource_id,
-            server_version: resource.server_version,
-            deleted: resource.deleted,
+            channel,
+            resource_type,
+            resource_id,
+            server_version,
+            deleted,
         }
     }
 }
 
 impl From<StoredResource> for WrittenResource {
     fn from(resource: StoredResource) -> Self {
+        let StoredResource {
+            channel,
+            resource_type,
+            resource_id,
+            server_version,
+            deleted,
+        } = resource;
         Self {
-            channel: resource.channel,
-            resource_type: resource.resource_type,
-            resource_id: resource.resource_id,
-            server_version: resource.server_version,
-            deleted: resource.deleted,
+            channel,
+            resource_type,
+            resource_id,
+            server_version,
+            deleted,
         }
     }
 }

@@ -101,7 +101,7 @@ impl Fold<'_> {
             id,
             slot: ConflictSlot::default(),
             expected_edits: 0,
-            beside: known_conflicts.map(ConflictSummary::neighbor).collect(),
+            neighbors: known_conflicts.map(ConflictSummary::neighbor).collect(),
             edits: Vec::new(),
             resource: self.key.clone(),
             server: None,

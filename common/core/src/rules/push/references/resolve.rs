@@ -17,8 +17,10 @@ use crate::{
 };
 
 /// Returns the group with its references replaced, according to the results of this batch and the
-/// known state of `earlier` creates. If a create has no result yet because two groups refer to each
-/// other, the reference is resolved with the id that the create requests, which `id_of` returns.
+/// known state of `earlier` creates. An item that refers to a create that was not applied is
+/// rejected with `DependsOnFailedItem`. If a create has no result yet because two groups refer to
+/// each other, the reference is resolved with the id that the create requests, which `id_of`
+/// returns. The keys of `results` and the argument of `id_of` are item indexes in the batch.
 ///
 /// # Example
 ///
@@ -75,30 +77,30 @@ fn replace_in(
     earlier: &EarlierCreates,
     id_of: impl Fn(usize) -> Option<String>,
 ) -> Item {
+    // An edit with references has an object as its payload.
     let mut fields = json::fields(&edit.payload).unwrap_or_default();
+
     for reference in std::mem::take(&mut edit.references) {
-        let id = match resolve(&reference, results, earlier, &id_of) {
-            ReferenceTarget::Id(id) => Some(id),
-            ReferenceTarget::Text => None,
-            ReferenceTarget::NotApplied {
-                create,
-                is_retryable,
-            } => {
+        match resolve(&reference, results, earlier, &id_of) {
+            ReferenceTarget::Id(id) => {
+                set_text(&mut fields, &reference.field, &id);
+                edit.is_rewritten = true;
+            }
+            ReferenceTarget::Text => {}
+            ReferenceTarget::NotApplied(unapplied) => {
                 let error = format!(
-                    "payload.{}: refers to {create}, which was not applied",
-                    reference.field
+                    "payload.{}: refers to {}, which was not applied",
+                    reference.field, unapplied.create
                 );
                 let rejection = Rejection::new(ItemCode::DependsOnFailedItem, error);
                 return Item::Rejected(rejection.into_result(
                     edit.index,
                     edit.client_temp_id,
                     Some(key.id.clone()),
-                    is_retryable,
+                    unapplied.is_retryable,
                 ));
             }
-        };
-        edit.is_rewritten |= id.is_some();
-        set_text(&mut fields, &reference.field, id);
+        }
     }
 
     edit.payload = json::object(&fields);
@@ -110,14 +112,17 @@ enum ReferenceTarget {
     /// The text is the temp id of the resource with this id.
     Id(String),
     /// The text is the temp id of a create that was not applied.
-    NotApplied {
-        /// A description of the create for the error message.
-        create: String,
-        /// Whether the create may still be applied.
-        is_retryable: bool,
-    },
+    NotApplied(Unapplied),
     /// The text is not a temp id.
     Text,
+}
+
+/// A create that was not applied.
+struct Unapplied {
+    /// A description of the create for the error message.
+    create: String,
+    /// Whether the create may still be applied.
+    is_retryable: bool,
 }
 
 /// Resolves a reference. Creates that come before the item in the device's queue are considered
@@ -127,57 +132,65 @@ enum ReferenceTarget {
 fn resolve(
     reference: &Reference,
     results: &BTreeMap<usize, ItemResult>,
-    earlier: &EarlierCreates,
+    earlier_creates: &EarlierCreates,
     id_of: impl Fn(usize) -> Option<String>,
 ) -> ReferenceTarget {
-    let Reference {
-        temp_id,
-        before,
-        after,
-        earlier: keys,
-        ..
-    } = reference;
+    let Reference { before, after, .. } = reference;
 
-    let made = || {
+    let made_earlier = || {
+        let mut keys = reference.earlier.iter();
         Some(
-            keys.iter()
-                .find(|key| earlier.made.contains(key))?
+            keys.find(|key| earlier_creates.made.contains(key))?
                 .id
                 .clone(),
         )
     };
-
-    if let Some(id) = made_here(before, results, &id_of).or_else(made) {
+    if let Some(id) = id_in_batch(before, results, &id_of).or_else(made_earlier) {
         return ReferenceTarget::Id(id);
     }
 
-    let rejected = keys.iter().filter_map(|key| {
-        Some((
-            format!("the create of {}", key.id),
-            *earlier.rejected.get(key)?,
-        ))
-    });
-    let failed = earlier
-        .failed
-        .get(temp_id)
-        .map(|is_retryable| (format!("the create of {:?}", temp_id.name), *is_retryable));
-    let failed = failed.filter(|_| before.is_empty());
-
-    if let Some(not_applied) =
-        not_applied(failed_here(before, results).chain(rejected).chain(failed))
-    {
-        return not_applied;
+    let unapplied =
+        unapplied_in_batch(before, results).chain(unapplied_earlier(reference, earlier_creates));
+    if let Some(unapplied) = preferred(unapplied) {
+        return ReferenceTarget::NotApplied(unapplied);
     }
 
-    match made_here(after, results, &id_of) {
+    match id_in_batch(after, results, &id_of) {
         Some(id) => ReferenceTarget::Id(id),
-        None => not_applied(failed_here(after, results)).unwrap_or(ReferenceTarget::Text),
+        None => preferred(unapplied_in_batch(after, results))
+            .map_or(ReferenceTarget::Text, ReferenceTarget::NotApplied),
     }
 }
 
-/// Returns the id that the first of these creates that was applied or has no result yet created or
-/// requests.
-fn made_here(
+/// Returns the creates of earlier batches that were not applied and that the reference may name.
+fn unapplied_earlier(
+    reference: &Reference,
+    earlier_creates: &EarlierCreates,
+) -> impl Iterator<Item = Unapplied> {
+    let conflicting = reference.earlier.iter().filter_map(|key| {
+        Some(Unapplied {
+            create: format!("the create of {}", key.id),
+            // An admin may still apply the create of an open conflict.
+            is_retryable: *earlier_creates.rejected.get(key)?,
+        })
+    });
+
+    // A create of this batch before the item replaces the failed attempt of an earlier batch.
+    let failed = earlier_creates
+        .failed
+        .get(&reference.temp_id)
+        .filter(|_| reference.before.is_empty())
+        .map(|is_retryable| Unapplied {
+            create: format!("the create of {:?}", reference.temp_id.name),
+            is_retryable: *is_retryable,
+        });
+
+    conflicting.chain(failed)
+}
+
+/// Returns the id of the resource of these creates: that of the first create that was applied or
+/// whose resource exists already; otherwise the id that the first create without a result requests.
+fn id_in_batch(
     creates: &[usize],
     results: &BTreeMap<usize, ItemResult>,
     id_of: impl Fn(usize) -> Option<String>,
@@ -194,34 +207,24 @@ fn made_here(
     })
 }
 
-/// Returns a description of each of these creates that has a result, and whether it may still be
-/// applied.
-fn failed_here(
+/// Returns those of these creates that were not applied. Call only after [`id_in_batch`] returned
+/// `None`: every create with a result is then one that was not applied.
+fn unapplied_in_batch(
     creates: &[usize],
     results: &BTreeMap<usize, ItemResult>,
-) -> impl Iterator<Item = (String, bool)> {
+) -> impl Iterator<Item = Unapplied> {
     let with_result = creates.iter().filter_map(|index| results.get(index));
-    with_result.map(|create| {
-        (
-            format!("item {}", create.index),
-            create.is_retryable() || waits_for_admin(create),
-        )
+    with_result.map(|create| Unapplied {
+        create: format!("item {}", create.index),
+        is_retryable: create.is_retryable() || waits_for_admin(create),
     })
 }
 
-/// Returns the target for a reference to creates that were not applied. A create that may still be
-/// applied is preferred.
-fn not_applied(creates: impl Iterator<Item = (String, bool)>) -> Option<ReferenceTarget> {
-    let creates: Vec<(String, bool)> = creates.collect();
-    let (create, is_retryable) = creates
-        .iter()
-        .find(|(_, is_retryable)| *is_retryable)
-        .or(creates.first())?
-        .clone();
-    Some(ReferenceTarget::NotApplied {
-        create,
-        is_retryable,
-    })
+/// Returns the first of these creates that may still be applied, or else the first create.
+fn preferred(creates: impl Iterator<Item = Unapplied>) -> Option<Unapplied> {
+    let mut creates: Vec<Unapplied> = creates.collect();
+    let retryable = creates.iter().position(|create| create.is_retryable);
+    (!creates.is_empty()).then(|| creates.swap_remove(retryable.unwrap_or(0)))
 }
 
 /// Returns whether a create conflicts because its resource exists.
@@ -234,8 +237,9 @@ fn waits_for_admin(create: &ItemResult) -> bool {
     create.status == Status::Conflict && create.resolution.is_none()
 }
 
-fn set_text(fields: &mut Fields, field: &str, text: Option<String>) {
-    if let Some(Ok(text)) = text.map(|text| serde_json::value::to_raw_value(&text)) {
+fn set_text(fields: &mut Fields, field: &str, text: &str) {
+    // A string always serializes.
+    if let Ok(text) = serde_json::value::to_raw_value(text) {
         fields.insert(field.to_owned(), text);
     }
 }

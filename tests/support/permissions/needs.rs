@@ -38,7 +38,7 @@ pub(super) fn permissions(call: &Call<'_>) -> Vec<(String, String)> {
         }
         "Publish" => vec![("sns:Publish".to_owned(), topic(call.body))],
         _ => panic!(
-            "unknown operation {operation}: add its permissions to tests/src/permissions/needs.rs"
+            "unknown operation {operation}: add its permissions to tests/support/permissions/needs.rs"
         ),
     }
 }

@@ -18,7 +18,7 @@ pub fn check(route: &Route, response: &ApiResponse) {
     let Route { method, path, .. } = route;
     assert!(
         operation(route).is_some(),
-        "{method} {path} is not described: add it to tests/src/openapi/operations.rs"
+        "{method} {path} is not described: add it to tests/support/openapi/operations.rs"
     );
 
     let (method, status) = (method.to_ascii_lowercase(), response.status);
