@@ -60,6 +60,8 @@ def before_call(ctx, case, kwargs):
         existing = SEEN["batch" if "/batches/" in case.path else "conflict"]
         if existing:
             case.path_parameters["id"] = chance.choice(existing)
+        if "index" in case.path_parameters:
+            case.path_parameters["index"] = str(chance.randrange(3))
     if case.query and "cursor" in case.query:
         if SEEN["cursor"]:
             case.query["cursor"] = chance.choice(SEEN["cursor"])
@@ -84,10 +86,21 @@ def valid_body(name, body, chance, whole):
     elif name == "presign" and whole:
         body |= {"content_type": chance.choice(["image/jpeg", "image/png"]), "content_length": chance.randrange(1, 1000), "sha256": None}
         body["filename"] = "photo.jpg"
+    elif name == "resolve" and whole and "conflicts" in body:
+        ids = chance.sample(list(SEEN["conflict"]), min(len(SEEN["conflict"]), 3))
+        body["conflicts"] = [{"id": id, "expected_server_version": chance.randrange(4)} for id in dict.fromkeys(ids)] or body["conflicts"]
+        body |= {"resolution": chance.choice(["accept_client", "accept_server"]), "fields": None, "note": None, "dry_run": None}
     elif name == "resolve" and whole:
-        body["resolution"] = chance.choice(["accept_client", "accept_server", "manual_merge"])
-        body |= {"payload": {"reading": chance.randrange(100)} if body["resolution"] == "manual_merge" else None}
-        body |= {"note": None, "expected_server_version": None}
+        resolution = chance.choice(["accept_client", "accept_server", "manual_merge", "field_pick"])
+        body |= {"resolution": resolution, "payload": {"reading": chance.randrange(100)} if resolution == "manual_merge" else None}
+        body |= {"fields": {"reading": "client", "n": {"value": 1}} if resolution == "field_pick" else None}
+        body |= {"note": None, "dry_run": None, "expected_server_version": chance.randrange(4) if resolution == "field_pick" else None}
+    elif name == "replay" and whole and "batch_ids" in body:
+        ids = chance.sample(list(SEEN["batch"]), min(len(SEEN["batch"]), 3))
+        body = {"batch_ids": list(dict.fromkeys(ids)) or body["batch_ids"], "dry_run": chance.choice([True, False])}
+    elif name == "correct" and whole:
+        body["payload"] = {"id": chance.choice(["m-1", "m-2"]), "reading": chance.randrange(100)}
+        body |= {"base_version": chance.choice([None, 0, 1]), "note": None, "dry_run": None}
     elif name == "replay" and whole:
         body = {"dry_run": chance.choice([True, False])}
     elif name == "push" and isinstance(body.get("items"), list):

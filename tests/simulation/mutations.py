@@ -47,7 +47,7 @@ def pattern(code):
     gap = r"(?:\s|//[^\n]*\n)*"
     found = ""
     for token, following in zip(tokens, [*tokens[1:], ""]):
-        if token == "," and following in ")]}":
+        if token == "," and following and following in ")]}":
             continue  # A trailing comma is optional.
         if token in ")]}":
             found += "(?:," + gap + ")?"
@@ -312,7 +312,7 @@ def find(tree, name):
         environment.setdefault("CARGO_TARGET_DIR", str(Path.home() / ".cache" / "tidemark" / "mutations"))
         environment["CARGO_INCREMENTAL"] = "1"  # few crates change between mutations
         # The workspace's crates are rebuilt for each mutation. Little optimization suffices: they take little of the run time.
-        ours = ["core", "app", "aws", "ack", "admin", "batches", "changelog", "client", "notify", "presign", "pull", "push", "resolve", "simulation"]
+        ours = ["core", "app", "aws", "ack", "admin", "batches", "changelog", "client", "console", "notify", "presign", "pull", "push", "resolve", "simulation"]
         quickly = [f"--config=profile.release.package.{name}.opt-level=1" for name in ["tidemark", *(f"tidemark-{it}" for it in ours)]]
         command = ["cargo", "run", *quickly, "--release", "--bin", "simulate", "--", "--seeds", str(SEEDS), "--no-shrinking"]
         run = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)

@@ -28,9 +28,12 @@ specified in docs/protocol.md, to whose sections (§) the descriptions refer; do
 be sent as gzip (`content-encoding: gzip`), and larger responses are sent as gzip to clients that accept it. Fields of a request \
 that are not described here are ignored. A response has exactly the fields described here; a later version may add fields.\
 \n\nEvery response has the headers `Cache-Control: no-store` and `X-Content-Type-Options: nosniff`. Pages of the origins that the deployment \
-allows may read responses, with the headers `Retry-After` and `x-amzn-RequestId`; `OPTIONS` succeeds on every path, without a token.\
+allows may read responses, with the headers `ETag`, `Retry-After` and `x-amzn-RequestId`; `OPTIONS` succeeds on every path, without a token.\
 \n\nThe gateway itself generates responses, which are not problems: for unknown routes, for bodies over 10 MB, for too \
 many requests (429), and for a function that died (502).";
+
+const IF_NONE_MATCH: &str = "The `ETag` of an earlier response to the same request, or a list of them. If the response would have one \
+of them, its status is 304 (§8).";
 
 /// Returns the OpenAPI document, which is generated once.
 pub fn document() -> &'static Value {
@@ -97,7 +100,10 @@ fn describe(operation: &Operation) -> Value {
         .query
         .iter()
         .map(|ExtraSchema { name, meaning, schema }| json!({"name": name, "in": "query", "required": false, "description": meaning, "schema": schema()}));
-    let parameters: Vec<_> = in_path.chain(in_query).collect();
+    let in_header = operation
+        .is_tagged()
+        .then(|| json!({"name": "If-None-Match", "in": "header", "required": false, "description": IF_NONE_MATCH, "schema": {"type": "string"}}));
+    let parameters: Vec<_> = in_path.chain(in_query).chain(in_header).collect();
 
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();

@@ -31,7 +31,7 @@ use tidemark::{
     template::Template,
     topic::{Topic, TopicClient, sns_client},
 };
-use tidemark_aws::{Clock, Context, media::Media};
+use tidemark_aws::{Clock, Context, dead_letters::DeadLetters, media::Media};
 
 use crate::permissions::Watch;
 
@@ -220,6 +220,15 @@ impl Stack {
         let (_, media) =
             deployment::context_with_media(&self.template, function, clients, clock).unwrap();
         media
+    }
+
+    /// Returns the dependencies of the console, whose calls pass through `hook`. Its calls are
+    /// checked against the permissions of the console.
+    pub fn console(&self, hook: Arc<dyn Hook>) -> (Context, Media, DeadLetters) {
+        let hook = self.watch.over("console", hook);
+        let clients = clients(&self.engine, &self.store, &self.topic, "console", hook);
+        let clock = clock(&self.clock_ms);
+        deployment::context_of_console(&self.template, clients, clock).unwrap()
     }
 
     /// Returns the dependencies of a function that consumes a stream, whose calls pass through

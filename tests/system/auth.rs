@@ -5,6 +5,8 @@
 mod claims;
 mod cognito;
 mod key_set;
+mod me;
+mod roles;
 mod settings;
 mod signatures;
 mod tenants;

@@ -1,5 +1,7 @@
 //! Batches and their replay, §7 of the protocol.
 
+mod correct;
+mod list;
 mod replay;
 mod show;
 
@@ -38,6 +40,18 @@ pub(crate) async fn get(stack: &Stack, token: &str, id: &str) -> ApiResponse {
 pub(crate) async fn replay(stack: &Stack, token: &str, id: &str, body: &Value) -> ApiResponse {
     stack
         .post(&format!("batches/{id}/replay"), token, body)
+        .await
+}
+
+/// Corrects the item at `index` of a batch.
+pub(crate) async fn correct(
+    stack: &Stack,
+    token: &str,
+    (id, index): (&str, usize),
+    body: &Value,
+) -> ApiResponse {
+    stack
+        .post(&format!("batches/{id}/items/{index}/correct"), token, body)
         .await
 }
 

@@ -1,21 +1,26 @@
 //! Tests of conflicts (§5 of the protocol) and of the audit log (§7).
 
 mod audit;
+mod bulk;
 mod deletes;
 mod delivery;
 mod detail;
 mod direct;
+mod dry_run;
 pub(crate) mod legacy;
 mod lifecycle;
 mod list;
 mod notify;
 mod open_count;
+mod pick;
 mod races;
 mod rejected;
 mod resolve;
 mod retries;
 mod several;
+mod summary;
 mod unmade;
+mod was;
 
 use serde_json::{Value, json};
 use tidemark_tests::{

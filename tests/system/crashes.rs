@@ -34,8 +34,9 @@ use tidemark_tests::{Script, Stack, hooks::Moment};
 use seen::{Observations, Readers, Times};
 
 /// Virtual time after which a function without a response counts as dead. No function takes as
-/// long.
-const DEAD_AFTER: Duration = Duration::from_secs(60);
+/// long, and it is shorter than the deadline of the items of a bulk request, which would end the
+/// waiting with a response.
+const DEAD_AFTER: Duration = Duration::from_secs(14);
 /// A crash point: the number of calls before it, and the moment within the next call.
 type Point = (usize, Moment);
 

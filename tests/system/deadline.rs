@@ -3,7 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use lambda_http::Context as LambdaContext;
 use serde_json::{Value, json};
@@ -15,8 +21,10 @@ use tidemark::{
     },
 };
 use tidemark_aws::Random;
-use tidemark_tests::{ApiResponse, Stack, stack::stream_event};
+use tidemark_tests::{ApiResponse, Stack, scenario, stack::stream_event};
 use tokio::time::Instant;
+
+use crate::batches::{boss, edit, push};
 
 /// Delays each call by this duration.
 struct SlowEngine(Duration);
@@ -111,6 +119,96 @@ fn has_number(record: &Value, number: &str) -> bool {
         .unwrap()
         .trim_start_matches('0')
         == number
+}
+
+/// Delays each call by four seconds after a call that `begins` it: a call succeeds, and a few of
+/// them take longer than the work of a bulk request may.
+struct SlowAfter {
+    begins: fn(&Call<'_>) -> bool,
+    is_slow: AtomicBool,
+}
+
+impl SlowAfter {
+    fn hook(begins: fn(&Call<'_>) -> bool) -> Arc<dyn Hook> {
+        let is_slow = AtomicBool::new(false);
+        Arc::new(Self { begins, is_slow })
+    }
+}
+
+impl Hook for SlowAfter {
+    fn before<'a>(&'a self, _: &'a Call<'a>) -> BoxFuture<'a, CallFate> {
+        Box::pin(async {
+            if self.is_slow.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+            }
+            CallFate::Continue
+        })
+    }
+
+    fn after<'a>(&'a self, call: &'a Call<'a>, _: &'a Reply) -> BoxFuture<'a, CallFate> {
+        if (self.begins)(call) {
+            self.is_slow.store(true, Ordering::SeqCst);
+        }
+        Box::pin(std::future::ready(CallFate::Continue))
+    }
+}
+
+/// Asserts that a response of a bulk request that began at `began` has the first result and defers
+/// the last item.
+fn assert_partial(response: &ApiResponse, began: Instant, first: &str) {
+    assert_eq!(began.elapsed().as_secs(), 15, "before the deadline");
+    assert_eq!(response.status, 200, "{}", response.text);
+    let body = response.json();
+    let results = body["results"].as_array().unwrap();
+    assert_eq!(results[0]["status"], first, "{body}");
+    assert_eq!(results.last().unwrap()["status"], "deferred", "{body}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_bulk_resolution_returns_its_results() {
+    let stack = Stack::new();
+    let mut conflicts = Vec::new();
+    for id in ["m-1", "m-2", "m-3", "m-4", "m-5"] {
+        let fields = [1, 2, 3].map(|reading| json!({"reading": reading}));
+        let id = scenario::open_conflict(&stack, id, fields).await;
+        conflicts.push(json!({"id": id, "expected_server_version": 2}));
+    }
+    let body = json!({"conflicts": conflicts, "resolution": "accept_client"});
+    let event = stack.event("POST", "conflicts/resolve", &boss(&stack), &body);
+    let request = || {
+        let event = event.to_string();
+        tidemark_aws::entry::request(&event, lambda_context(&stack)).0
+    };
+
+    let hook = SlowAfter::hook(|call| call.operation == "TransactWriteItems");
+    let (context, began) = (stack.context("resolve", hook), Instant::now());
+    let response = ApiResponse::read(tidemark_resolve::handle(&context, request()).await);
+    assert_partial(&response, began, "resolved");
+
+    let context = stack.context("resolve", Arc::new(NoHook));
+    let response = ApiResponse::read(tidemark_resolve::handle(&context, request()).await).ok();
+    let mut results = response["results"].as_array().unwrap().iter();
+    assert!(results.all(|it| it["server_version"] == 3), "{response}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_bulk_replay_returns_its_results() {
+    let stack = Stack::new();
+    let mut ids = Vec::new();
+    for (user, batch_id) in [("ana", "b"), ("eva", "b-1"), ("eva", "b-2"), ("eva", "b-3")] {
+        let items = json!([edit("never", 1, "x")]);
+        ids.push(push(&stack.device(user, "phone"), batch_id, &items).await);
+    }
+    let body = json!({"batch_ids": ids});
+    let event = stack.event("POST", "batches/replay", &boss(&stack), &body);
+    let request = tidemark_aws::entry::request(&event.to_string(), lambda_context(&stack)).0;
+
+    let of_eva = |call: &Call<'_>| String::from_utf8_lossy(call.body).contains("acme#eva#phone#");
+    let hook = SlowAfter::hook(of_eva);
+    let media = stack.media("batches", Arc::new(NoHook));
+    let (context, began) = (stack.context("batches", hook), Instant::now());
+    let response = tidemark_batches::handle(&context, &media, request).await;
+    assert_partial(&ApiResponse::read(response), began, "replayed");
 }
 
 #[tokio::test(start_paused = true)]

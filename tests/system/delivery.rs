@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::json;
 use tidemark::engine::http::NoHook;
-use tidemark_app::delivery::is_delivered;
+use tidemark_app::delivery::{ReadAllowance, is_delivered};
 use tidemark_core::{
     model::{channel::Channel, resource::ResourceKey},
     rules::delivery::AwaitedVersion,
@@ -37,7 +37,8 @@ async fn has(stack: &Stack, id: &str, server_version: u64, made_at: DateTime<Utc
         server_version,
         made_at,
     };
-    is_delivered(&context, "acme", "ana", "phone", &awaited)
+    let allowance = ReadAllowance::default();
+    is_delivered(&context, "acme", "ana", "phone", &awaited, &allowance)
         .await
         .expect("a delivery status")
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed precondition fails the test")]
 
 mod bounds_page;
+mod entity_tags;
 mod gzip;
 mod headers;
 mod limits;

@@ -7,6 +7,7 @@ mod bad_input;
 mod batches;
 mod changelog;
 mod conflicts;
+mod console;
 mod crashes;
 mod deadline;
 mod delivery;

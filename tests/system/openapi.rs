@@ -86,7 +86,8 @@ fn response_examples_match_their_schemas() {
         let responses = openapi::document()["paths"][path][&method]["responses"]
             .as_object()
             .unwrap();
-        for (status, response) in responses {
+        // A response with status 304 has no body.
+        for (status, response) in responses.iter().filter(|(status, _)| *status != "304") {
             let (media_type, content) = response["content"]
                 .as_object()
                 .unwrap()

@@ -53,6 +53,7 @@ fn binary(function: &str) -> PathBuf {
         "admin" => env!("CARGO_BIN_EXE_lambda-admin"),
         "batches" => env!("CARGO_BIN_EXE_lambda-batches"),
         "changelog" => env!("CARGO_BIN_EXE_lambda-changelog"),
+        "console" => env!("CARGO_BIN_EXE_lambda-console"),
         "notify" => env!("CARGO_BIN_EXE_lambda-notify"),
         "presign" => env!("CARGO_BIN_EXE_lambda-presign"),
         "pull" => env!("CARGO_BIN_EXE_lambda-pull"),

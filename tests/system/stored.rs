@@ -1,7 +1,8 @@
 //! Rows that earlier builds stored remain readable. `stored/rows.json` contains every row of a
 //! deployment whose rows had no format version, requests, and the responses of the build that
-//! stored the rows. The rows include tombstones, separately stored payloads, merges, open and
-//! resolved conflicts, results of every status, and a replay.
+//! stored the rows, with the fields that later builds added. The rows include tombstones,
+//! separately stored payloads, merges, open and resolved conflicts, results of every status, and a
+//! replay.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

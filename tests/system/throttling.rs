@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tidemark::engine::{Reply, http::CallFate};
 use tidemark_tests::{ApiResponse, Item, Script, Stack, hooks::Moment};
 
-use crate::isolation::{ASKS, Ask, IntruderKnowledge, asked_by_owner, tenant};
+use crate::isolation::{Ask, IntruderKnowledge, asked_by_owner, asks, tenant};
 
 /// The error codes with which DynamoDB throttles.
 const CODES: [&str; 3] = [
@@ -106,7 +106,7 @@ fn assert_requests_retry(response: &ApiResponse, place: &str) {
 #[tokio::test(start_paused = true)]
 async fn throttled_routes_return_retry_after_then_succeed() {
     let mut throttled = 0;
-    for ask in ASKS {
+    for ask in asks() {
         // Counts the calls of the request without throttling.
         let (tables, stack, known) = throttled_tenant().await;
         tables.throttle(usize::MAX);

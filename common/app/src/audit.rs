@@ -31,8 +31,8 @@ pub fn decode_cursor(order: AuditOrder, cursor: Option<&str>) -> Result<Option<S
 }
 
 /// Lists at most `limit` audit entries of the caller's tenant after the entry `after`. The caller
-/// is an admin. Entries are never truncated: a page ends before an entry that does not fit, and
-/// even the largest entry fits on an otherwise empty page.
+/// is an admin or a viewer. Entries are never truncated: a page ends before an entry that does not
+/// fit, and even the largest entry fits on an otherwise empty page.
 ///
 /// # Errors
 /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a part of an

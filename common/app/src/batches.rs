@@ -1,5 +1,7 @@
 //! Stored batches (§7): loads the raw items and the results of a push, and returns them to the user
-//! of the batch and to admins.
+//! of the batch and to readers of the tenant. Lists batches by their outcome.
+
+mod list;
 
 use tidemark_aws::{
     Context, Error,
@@ -15,6 +17,8 @@ use tidemark_core::{
     wire::{batches::BatchResponse, problem::Problem},
 };
 
+pub use list::{decode_cursor, list};
+
 /// A batch with its stored items and results.
 pub(crate) struct StoredBatch {
     pub(crate) id: BatchId,
@@ -23,9 +27,9 @@ pub(crate) struct StoredBatch {
 }
 
 impl StoredBatch {
-    /// Loads the batch with this id in the caller's tenant. Only admins may load batches of other
-    /// users. The id contains the user, so a batch that the caller may not access is not read, and
-    /// the error is the same as for a batch that does not exist.
+    /// Loads the batch with this id in the caller's tenant. Only admins and viewers may load batches
+    /// of other users. The id contains the user, so a batch that the caller may not access is not
+    /// read, and the error is the same as for a batch that does not exist.
     ///
     /// # Errors
     /// Returns a `not_found` problem if the batch does not exist or belongs to another user, and
@@ -36,7 +40,7 @@ impl StoredBatch {
         id: &str,
     ) -> Result<Self, Error> {
         let id = BatchId::parse(id).ok_or_else(Problem::not_found)?;
-        if id.user != principal.user && !principal.is_admin() {
+        if id.user != principal.user && !principal.is_viewer() {
             return Err(Problem::not_found().into());
         }
         telemetry::device(&id.device_id);
@@ -62,7 +66,7 @@ impl StoredBatch {
 ///
 /// # Errors
 /// Returns a `not_found` problem if the batch does not exist or belongs to another user and the
-/// caller is no admin, and `Error::Unavailable` if DynamoDB is unavailable.
+/// caller is neither an admin nor a viewer, and `Error::Unavailable` if DynamoDB is unavailable.
 pub async fn get(
     context: &Context,
     principal: &Principal,

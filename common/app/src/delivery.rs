@@ -22,7 +22,7 @@ use tidemark_aws::{
 
 /// Returns whether the device `device_id` of `user` has acknowledged a version of a resource, or a
 /// newer one. Costs one read if the device has acknowledged nothing in the channel, otherwise two
-/// or more.
+/// or more; `allowance` bounds the bytes.
 ///
 /// # Errors
 /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row cannot be
@@ -33,6 +33,7 @@ pub async fn is_delivered(
     user: &str,
     device_id: &str,
     awaited: &AwaitedVersion<'_>,
+    allowance: &ReadAllowance,
 ) -> Result<bool, Error> {
     let channel = &awaited.resource.channel;
     let device = context.tables.devices.load(tenant, user, device_id).await?;
@@ -42,8 +43,7 @@ pub async fn is_delivered(
         return Ok(false);
     };
 
-    let allowance = ReadAllowance::default();
-    is_delivered_at(context, tenant, &acknowledged, awaited, &allowance).await
+    is_delivered_at(context, tenant, &acknowledged, awaited, allowance).await
 }
 
 /// Returns whether the log contains the version, or a newer version of the resource, at or before
@@ -119,8 +119,8 @@ fn scan_segment(
     awaited.scan(acknowledged, &stored.segment, stored.sequenced_at)
 }
 
-/// The bytes of decompressed entries that one request may still read to determine what was
-/// delivered. The concurrent lookups of the request share it.
+/// The bytes of decompressed entries that one request may still read backwards, to determine what
+/// was delivered and to find the base of a conflict. All lookups of the request share it.
 #[derive(Debug)]
 pub struct ReadAllowance(AtomicUsize);
 
@@ -137,7 +137,7 @@ impl ReadAllowance {
     }
 
     /// Subtracts `bytes`, as far as they are left.
-    fn spend(&self, bytes: usize) {
+    pub(crate) fn spend(&self, bytes: usize) {
         let subtract = |left: usize| Some(left.saturating_sub(bytes));
         // The function returns no `None`, so the update cannot fail.
         let _ = self

@@ -6,7 +6,7 @@ mod state;
 use tidemark_aws::{Context, Error, tables::devices::DeviceKey};
 use tidemark_core::{
     model::{
-        limits::{RESPONSE_BYTES_MAX, escaped_bytes},
+        limits::{RESPONSE_BYTES_MAX, escaped_bytes, is_name},
         principal::Principal,
     },
     wire::{
@@ -27,8 +27,8 @@ const ENVELOPE_BYTES: usize = 20 * 1000;
 /// `after`.
 ///
 /// # Errors
-/// Returns a 403 problem if the user is not the caller and the caller is not an admin,
-/// `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row cannot be
+/// Returns a 403 problem if the user is not the caller and the caller is neither an admin nor a
+/// viewer, `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row cannot be
 /// decoded.
 pub async fn of_user(
     context: &Context,
@@ -38,10 +38,10 @@ pub async fn of_user(
     limit: usize,
 ) -> Result<DevicesResponse, Error> {
     let user = user.unwrap_or(&principal.user);
-    if user != principal.user && !principal.is_admin() {
+    if user != principal.user && !principal.is_viewer() {
         return Err(Problem::new(
             ProblemCode::Forbidden,
-            "other users' devices require the role admin",
+            "other users' devices require the role admin or viewer",
         )
         .into());
     }
@@ -68,11 +68,16 @@ pub async fn of_user(
 /// # Errors
 /// Returns a 400 problem if it is not a cursor of this list.
 pub fn decode_cursor(cursor: Option<&str>) -> Result<Option<DeviceKey>, Problem> {
-    cursors::decode(OF_TENANT, cursor)
+    let after: Option<DeviceKey> = cursors::decode(OF_TENANT, cursor)?;
+    // Longer names would exceed the bound of a key.
+    match after {
+        Some(names) if !names.iter().all(|name| is_name(name)) => Err(cursors::invalid()),
+        after => Ok(after),
+    }
 }
 
-/// Lists at most `limit` devices of the caller's tenant. The caller is an admin. A page ends before
-/// a device that does not fit the response.
+/// Lists at most `limit` devices of the caller's tenant. The caller is an admin or a viewer. A page
+/// ends before a device that does not fit the response.
 ///
 /// # Errors
 /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row cannot be

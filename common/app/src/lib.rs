@@ -19,6 +19,7 @@
 pub mod ack;
 pub mod audit;
 pub mod batches;
+mod budget;
 pub mod compare;
 pub mod conflicts;
 mod cursors;

@@ -1,6 +1,7 @@
 //! Resolve (§5): resolves a conflict on behalf of an admin or an operator, and retries after
 //! concurrent updates.
 
+pub mod bulk;
 mod commit;
 mod media;
 
@@ -34,12 +35,7 @@ pub async fn by_admin(
     id: &str,
     request: ResolveRequest,
 ) -> Result<ResolveResponse, Error> {
-    let resolver = Resolver {
-        tenant: &admin.tenant,
-        by: &admin.user,
-        via: Via::Api,
-        catalog: &context.settings.catalog,
-    };
+    let resolver = admin_resolver(context, admin, None);
     resolve(context, id, request, resolver).await
 }
 
@@ -58,13 +54,17 @@ pub async fn by_operator(
         resolved_by,
         resolution,
         payload,
+        fields,
         expected_server_version,
+        dry_run,
         note,
     } = request;
     let request = ResolveRequest {
         resolution,
         payload,
+        fields,
         expected_server_version,
+        dry_run,
         note,
     };
 
@@ -72,9 +72,35 @@ pub async fn by_operator(
         tenant: &tenant,
         by: &resolved_by,
         via: Via::Invocation,
+        bulk_id: None,
         catalog: &context.settings.catalog,
     };
     resolve(context, &conflict_id, request, resolver).await
+}
+
+/// Returns the resolver for an admin's request; `bulk_id` is the id of a bulk request.
+fn admin_resolver<'a>(
+    context: &'a Context,
+    admin: &'a Principal,
+    bulk_id: Option<&'a str>,
+) -> Resolver<'a> {
+    Resolver {
+        tenant: &admin.tenant,
+        by: &admin.user,
+        via: Via::Api,
+        bulk_id,
+        catalog: &context.settings.catalog,
+    }
+}
+
+/// The resolution of one conflict.
+struct Task<'a> {
+    /// The id of the conflict, which may have any form.
+    id: &'a str,
+    command: &'a ResolveCommand,
+    resolver: Resolver<'a>,
+    /// Whether nothing is written.
+    is_dry_run: bool,
 }
 
 /// Parses the request and resolves the conflict.
@@ -84,22 +110,26 @@ async fn resolve(
     request: ResolveRequest,
     resolver: Resolver<'_>,
 ) -> Result<ResolveResponse, Error> {
-    let command = ResolveCommand::try_from(request)?;
-    if !ids::is_conflict(id) {
-        return Err(Problem::not_found().into());
-    }
+    let is_dry_run = request.dry_run.unwrap_or_default();
+    let command = &ResolveCommand::try_from(request)?;
+    let task = Task {
+        id,
+        command,
+        resolver,
+        is_dry_run,
+    };
     // Boxed to reduce the nesting depth of futures, which the compiler limits.
-    Box::pin(decide_and_commit(context, id, &command, resolver)).await
+    Box::pin(decide_and_commit(context, &task, &mut 0)).await
 }
 
 /// Loads the conflict and its resource, decides, and commits the decision. Repeats this after a
-/// concurrent update.
+/// concurrent update. Adds the bytes of the loaded payloads to `loaded_bytes`.
 async fn decide_and_commit(
     context: &Context,
-    id: &str,
-    command: &ResolveCommand,
-    resolver: Resolver<'_>,
+    task: &Task<'_>,
+    loaded_bytes: &mut usize,
 ) -> Result<ResolveResponse, Error> {
+    let resolver = task.resolver;
     let mut held_by_others = HashSet::new();
     for attempt in 0..COMMIT_ATTEMPTS_MAX {
         if attempt > 0 {
@@ -107,42 +137,32 @@ async fn decide_and_commit(
         }
 
         // Load.
-        let conflict = context
-            .tables
-            .conflicts
-            .read(resolver.tenant, None, id)
-            .await?
-            .ok_or_else(Problem::not_found)?;
-        let current = load_resource(context, &conflict, resolver.tenant).await?;
+        let (conflict, current) = load(context, task).await?;
+        *loaded_bytes += payload_bytes(&conflict, current.as_ref());
 
         // Decide.
-        let audit_id = context.clock.unique_id().to_string();
-        let mut plan = match decide(
-            &conflict,
-            current.as_ref(),
-            command,
-            resolver,
-            audit_id,
-            context.clock.now(),
-        )
-        .map_err(Problem::from)?
-        {
+        let mut plan = match decided(context, task, &conflict, current.as_ref())? {
             ResolveOutcome::Before(outcome) => {
-                return Ok(ResolveResponse::new(conflict, outcome, current));
+                let mut response = ResolveResponse::new(conflict, outcome, current);
+                response.dry_run = task.is_dry_run;
+                return Ok(response);
             }
             ResolveOutcome::Resolve(plan) => plan,
         };
         media::verify(context, &plan, &conflict, current.as_ref(), resolver).await?;
-        plan.unique
-            .frees
-            .retain(|key| !held_by_others.contains(key));
+        if task.is_dry_run {
+            return predicted(context, conflict, *plan).await;
+        }
+        let frees = &mut plan.unique.frees;
+        frees.retain(|key| !held_by_others.contains(key));
 
         // Commit.
         match commit::transact(context, &conflict, &plan, resolver.tenant).await? {
             AttemptOutcome::Done => {
                 count(context, &plan);
-                let resource = plan.write.map(|write| write.resource);
-                return Ok(ResolveResponse::new(conflict, plan.outcome, resource));
+                let ResolvePlan { outcome, write, .. } = *plan;
+                let resource = write.map(|write| write.resource);
+                return Ok(ResolveResponse::new(conflict, outcome, resource));
             }
             AttemptOutcome::ConcurrentUpdate => {}
             AttemptOutcome::NotHeld(keys) => held_by_others.extend(keys),
@@ -154,8 +174,68 @@ async fn decide_and_commit(
     Err(Problem::new(ProblemCode::Contended, detail).into())
 }
 
+/// Returns the response to a dry run, unless another resource holds a unique value that the plan
+/// claims.
+async fn predicted(
+    context: &Context,
+    conflict: Conflict,
+    plan: ResolvePlan,
+) -> Result<ResolveResponse, Error> {
+    commit::check_claims(context, &conflict, &plan).await?;
+    let ResolvePlan { outcome, write, .. } = plan;
+    let resource = write.map(|write| write.resource);
+    Ok(ResolveResponse::of_dry_run(conflict, outcome, resource))
+}
+
+/// Decides about a loaded conflict.
+fn decided(
+    context: &Context,
+    task: &Task<'_>,
+    conflict: &Conflict,
+    current: Option<&Resource>,
+) -> Result<ResolveOutcome, Problem> {
+    let audit_id = context.clock.unique_id().to_string();
+    let now = context.clock.now();
+    decide(
+        conflict,
+        current,
+        task.command,
+        task.resolver,
+        audit_id,
+        now,
+    )
+    .map_err(Problem::from)
+}
+
+/// Returns the bytes of the payloads of a conflict and of its resource. The `was` of its edits are
+/// not counted: those that are not small were not loaded.
+fn payload_bytes(conflict: &Conflict, current: Option<&Resource>) -> usize {
+    let edits = conflict.edits.iter().map(|edit| &edit.payload);
+    let of_server = conflict.server_payload.iter();
+    let of_resource = current.map(|resource| &resource.payload);
+    let payloads = edits.chain(of_server).chain(of_resource);
+    payloads.map(|payload| payload.get().len()).sum()
+}
+
+/// Loads the conflict, and its resource if it exists.
+async fn load(context: &Context, task: &Task<'_>) -> Result<(Conflict, Option<Resource>), Error> {
+    if !ids::is_conflict(task.id) {
+        return Err(Problem::not_found().into());
+    }
+
+    let tenant = task.resolver.tenant;
+    let conflict = context
+        .tables
+        .conflicts
+        .read_for_resolution(tenant, task.id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    let current = load_resource(context, &conflict, tenant).await?;
+    Ok((conflict, current))
+}
+
 /// Loads the current resource of a conflict, with its complete payload.
-async fn load_resource(
+pub(crate) async fn load_resource(
     context: &Context,
     conflict: &Conflict,
     tenant: &str,

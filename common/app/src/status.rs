@@ -39,7 +39,7 @@ pub fn decode_cursor(cursor: Option<&str>) -> Result<Option<Channel>, Problem> {
 }
 
 /// Returns the status of at most `limit` channels of the caller's tenant, without a comparison with
-/// their resources. The caller is an admin.
+/// their resources. The caller is an admin or a viewer.
 ///
 /// # Errors
 /// Returns `Error::Unavailable` if DynamoDB or the dead-letter bucket is unavailable, and
@@ -94,7 +94,7 @@ pub fn decode_channel_cursor(
 }
 
 /// Returns the status of one channel of the caller's tenant, with a page of its resources compared
-/// with its log. The caller is an admin.
+/// with its log. The caller is an admin or a viewer.
 ///
 /// # Errors
 /// Returns `Error::Unavailable` if DynamoDB or the dead-letter bucket is unavailable, and

@@ -11,7 +11,7 @@ use tidemark_core::{
     model::{
         channel::Channel,
         limits::{GROUPS_MAX, NAME_BYTES_MAX, is_name},
-        principal::Principal,
+        principal::{OPERATOR, Principal, VIEWER},
     },
     wire::problem::{Problem, ProblemCode},
 };
@@ -62,7 +62,15 @@ impl Verifier {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim())
             .ok_or_else(|| unauthenticated("send the header authorization: Bearer <token>"))?;
+        self.principal_of(token).await
+    }
 
+    /// Returns the authenticated caller whom a token identifies.
+    ///
+    /// # Errors
+    /// Returns a 401 problem if the token is invalid, and `Error::Unavailable` if the keys cannot be
+    /// fetched.
+    pub async fn principal_of(&self, token: &str) -> Result<Principal, Error> {
         let header = decode_header(token).map_err(|_| unauthenticated("the token is not a JWT"))?;
         self.check_header(token)?;
         if !ALGORITHMS.contains(&header.alg) {
@@ -180,12 +188,36 @@ impl Verifier {
         }
 
         let groups = groups(claims, &self.settings.channels_claim)?;
+        let tenant = name(claims, &self.settings.tenant_claim)?;
+        let stated = texts(claims, &self.settings.roles_claim)?;
         Ok(Principal {
-            tenant: name(claims, &self.settings.tenant_claim)?,
+            roles: self.roles(stated, &tenant),
+            tenant,
             user: name(claims, &self.settings.user_claim)?,
-            roles: texts(claims, &self.settings.roles_claim)?,
             groups,
         })
+    }
+
+    /// Returns the roles of a caller of `tenant` whose token states these texts: the texts, and the
+    /// roles `viewer` and `operator` if they contain the texts that the settings assign to them.
+    /// The texts `viewer` and `operator` themselves have no effect, because an identity provider
+    /// may have used them for another purpose before these roles existed.
+    fn roles(&self, mut stated: Vec<String>, tenant: &str) -> Vec<String> {
+        let settings = &self.settings;
+        let is_stated =
+            |text: &Option<String>| text.as_ref().is_some_and(|text| stated.contains(text));
+        let is_operator_tenant = settings
+            .operator_tenant
+            .as_ref()
+            .is_none_or(|only| only == tenant);
+
+        let is_viewer = is_stated(&settings.viewer_role);
+        let is_operator = is_operator_tenant && is_stated(&settings.operator_role);
+
+        stated.retain(|text| text != VIEWER && text != OPERATOR);
+        stated.extend(is_viewer.then(|| VIEWER.to_owned()));
+        stated.extend(is_operator.then(|| OPERATOR.to_owned()));
+        stated
     }
 }
 

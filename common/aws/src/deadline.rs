@@ -15,7 +15,8 @@ const RESPONSE_MAX: Duration = Duration::from_secs(3);
 /// The reserved part of a remaining time that is too short for [`RESPONSE_MAX`]: one fifth.
 const RESPONSE_PART: u32 = 5;
 
-/// The time by which the work of one invocation must end. Unlimited outside Lambda.
+/// The time by which the work of one invocation, or a part of it, must end. That of an invocation is
+/// unlimited outside Lambda.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Deadline(Option<Instant>);
 
@@ -31,6 +32,11 @@ impl Deadline {
             let left = Duration::from_millis(left);
             Instant::now() + (left - RESPONSE_MAX.min(left / RESPONSE_PART))
         }))
+    }
+
+    /// Returns a deadline after this duration from now.
+    pub fn after(duration: Duration) -> Self {
+        Self(Some(Instant::now() + duration))
     }
 
     /// Runs the work until the deadline. At the deadline the work is dropped as if the process had

@@ -3,6 +3,8 @@
 
 mod body;
 mod headers;
+mod pages;
+mod representation;
 
 use std::borrow::Cow;
 
@@ -28,6 +30,8 @@ use tidemark_core::{
 
 pub use body::{body, body_of};
 pub use headers::{complete, is_allowed};
+pub use pages::serve_page;
+use representation::Representation;
 
 use crate::{
     context::Context,
@@ -124,13 +128,33 @@ pub fn list_limit(request: &Request) -> Result<usize, Problem> {
 /// # Errors
 /// Returns a 403 problem if the caller is not an admin.
 pub fn admin(principal: &Principal) -> Result<(), Problem> {
-    if principal.is_admin() {
+    permit(principal.is_admin(), "this requires the role admin")
+}
+
+/// Checks that the caller may read what the tenant's users may not: it is a viewer or an admin.
+///
+/// # Errors
+/// Returns a 403 problem if the caller is neither a viewer nor an admin.
+pub fn reader(principal: &Principal) -> Result<(), Problem> {
+    permit(
+        principal.is_viewer(),
+        "this requires the role admin or viewer",
+    )
+}
+
+/// Checks that the caller has the role operator.
+///
+/// # Errors
+/// Returns a 403 problem if the caller is not an operator.
+pub fn operator(principal: &Principal) -> Result<(), Problem> {
+    permit(principal.is_operator(), "this requires the role operator")
+}
+
+fn permit(has_role: bool, detail: &str) -> Result<(), Problem> {
+    if has_role {
         return Ok(());
     }
-    Err(Problem::new(
-        ProblemCode::Forbidden,
-        "this requires the role admin",
-    ))
+    Err(Problem::new(ProblemCode::Forbidden, detail))
 }
 
 /// Serves a request: runs the work and converts its result, or its problem, to a response.
@@ -141,8 +165,30 @@ pub async fn serve<T: Serialize>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Response<Body> {
     // Boxed, because futures are moved from frame to frame and the stack of a thread is small.
-    let work = Box::pin(work);
+    let work = Box::pin(async { Representation::untagged(&work.await?) });
+    serve_representation(context, function, request, work).await
+}
 
+/// Serves a GET request like [`serve`]. The response has an entity tag, and a request whose
+/// `If-None-Match` contains the tag gets status 304 without a body. `without_ages` removes the
+/// values that change with the time of the request; it returns `None` if there are none.
+pub async fn serve_read<T: Serialize>(
+    context: &Context,
+    function: &'static str,
+    request: &Request,
+    without_ages: impl FnOnce(T) -> Option<T>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Response<Body> {
+    let work = Box::pin(async { Representation::tagged(work.await?, without_ages) });
+    serve_representation(context, function, request, work).await
+}
+
+async fn serve_representation(
+    context: &Context,
+    function: &'static str,
+    request: &Request,
+    work: impl Future<Output = Result<Representation, Error>>,
+) -> Response<Body> {
     let request_id = request_id(request);
     let lambda_context = request.lambda_context_ref();
     let lambda_request_id = lambda_context.map(|lambda| lambda.request_id.as_str());
@@ -233,15 +279,14 @@ pub async fn direct<T: Serialize>(
     .await
 }
 
-fn respond<T: Serialize>(
+fn respond(
     context: &Context,
     request: &Request,
     request_id: &str,
-    outcome: Result<T, Error>,
+    outcome: Result<Representation, Error>,
 ) -> (Response<Body>, End) {
-    let failure = match outcome.map(|response| serde_json::to_string(&response)) {
-        Ok(Ok(body)) => return (response(request, 200, "application/json", body), End::Done),
-        Ok(Err(error)) => Error::unencoded("response", error),
+    let failure = match outcome {
+        Ok(representation) => return (representation.into_response(request), End::Done),
         Err(failure) => failure,
     };
 

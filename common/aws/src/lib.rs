@@ -14,6 +14,7 @@
 //! | modules | contents |
 //! |---|---|
 //! | [`entry`], [`http`], [`auth`], [`deadline`] | from the Lambda event to the handler, and back |
+//! | [`identity_provider`] | the sign-in of the console |
 //! | [`context`], [`settings`], [`clock`], [`random`], [`transport`] | the dependencies of a function |
 //! | [`tables`] | one module per table: keys, expressions, stored rows |
 //! | [`media`], [`notifications`], [`dead_letters`] | S3 and SNS |
@@ -28,6 +29,7 @@ pub mod deadline;
 pub mod entry;
 pub mod error;
 pub mod http;
+pub mod identity_provider;
 pub mod media;
 pub mod metrics;
 pub mod notifications;

@@ -2,6 +2,7 @@
 //! local runner evaluates the same template.
 
 mod auth;
+mod console;
 mod media;
 mod tables;
 mod variables;
@@ -11,6 +12,7 @@ use tidemark_core::{
     model::{
         catalog::{Catalog, CatalogError},
         limits::MEDIA_SECRET_BYTES_MIN,
+        principal::ADMIN,
     },
     rules::media::{Keyring, UploadRules},
     wire::origins::{AllowedOrigins, OriginError},
@@ -19,6 +21,7 @@ use tidemark_core::{
 use variables::Variables;
 
 pub use auth::{AuthSettings, KeySource};
+pub use console::{ConsoleSettings, MintToken, ProviderSettings};
 pub use media::MediaSettings;
 
 pub use tables::TableNames;
@@ -43,6 +46,8 @@ pub struct Settings {
     pub batch_retention: Duration,
     /// The settings for uploads and media keys.
     pub media: MediaSettings,
+    /// The settings for the sign-in of the console. Only set for the function `console`.
+    pub console: ConsoleSettings,
     /// `ALLOWED_ORIGINS`: the origins whose pages may use the API from a browser. Defaults to none.
     pub allowed_origins: AllowedOrigins,
     /// `FAILURE_BUCKET`: the bucket for stream records that can never be processed. Only set for
@@ -73,6 +78,12 @@ pub enum SettingsError {
     /// The value of a variable is not one of the two allowed values.
     #[error("environment variable {0}: {1:?} is neither {2} nor {3}")]
     Choice(&'static str, String, &'static str, &'static str),
+    /// The text of a role is that of the admins.
+    #[error(
+        "environment variable {0}: the text {ADMIN:?} makes its users admins of their tenants, and \
+         cannot give them another role"
+    )]
+    AdminText(&'static str),
     /// The catalog cannot be parsed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -104,6 +115,7 @@ impl Settings {
         Ok(Self {
             tables: TableNames::from_env(variables)?,
             auth: AuthSettings::from_env(variables, keys)?,
+            console: ConsoleSettings::from_env(variables)?,
             allowed_origins: AllowedOrigins::parse(&variables.or_default("ALLOWED_ORIGINS", ""))?,
             catalog: Catalog::parse(&variables.or_default("CATALOG", CATALOG))?,
             log_retention: variables.days("LOG_RETENTION_DAYS", "30")?,

@@ -265,7 +265,7 @@ impl Table {
     async fn batch_get_as(&self, keys: Vec<Row>, is_consistent: bool) -> Result<Vec<Row>, Error> {
         let calls = keys
             .chunks(BATCH_GET_KEYS_MAX)
-            .map(|keys| self.batch_get_call(keys.to_vec(), is_consistent));
+            .map(|keys| self.batch_get_call(keys.to_vec(), is_consistent, None));
         Ok(futures_util::future::try_join_all(calls)
             .await?
             .into_iter()
@@ -273,12 +273,14 @@ impl Table {
             .collect())
     }
 
-    /// Executes one BatchGetItem request, repeated for the keys that DynamoDB did not process: a
-    /// response holds at most 16 MB and may be throttled in part.
+    /// Executes one BatchGetItem request for all attributes, or for those in `projection`. It is
+    /// repeated for the keys that DynamoDB did not process: a response holds at most 16 MB and may
+    /// be throttled in part.
     async fn batch_get_call(
         &self,
         mut keys: Vec<Row>,
         is_consistent: bool,
+        projection: Option<&str>,
     ) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::with_capacity(keys.len());
         let mut stalled = 0;
@@ -286,6 +288,7 @@ impl Table {
         while !keys.is_empty() {
             let wanted = KeysAndAttributes::builder()
                 .consistent_read(is_consistent)
+                .set_projection_expression(projection.map(str::to_owned))
                 .set_keys(Some(keys));
             let wanted = wanted
                 .build()

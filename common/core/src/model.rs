@@ -3,6 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`audit`] | entries of the audit log |
+//! | [`batch`] | which batches a list contains, and what it states about them |
 //! | [`catalog`] | the resource types that a deployment declares |
 //! | [`change`] | changes that a pull returns |
 //! | [`channel`] | channels, and which of them a principal may read and write |
@@ -29,6 +30,7 @@
 //! | [`work`] | counters of the bytes that a request parsed, for tests |
 
 pub mod audit;
+pub mod batch;
 pub mod catalog;
 pub mod change;
 pub mod channel;

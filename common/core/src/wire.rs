@@ -8,6 +8,7 @@ pub mod conflicts;
 pub mod cursor;
 pub mod gzip;
 pub mod limits;
+pub mod me;
 pub mod media;
 pub mod notifications;
 mod number;

@@ -13,7 +13,7 @@ pub(crate) async fn list(
     request: &Request,
     principal: &Principal,
 ) -> Result<AuditList, Error> {
-    http::admin(principal)?;
+    http::reader(principal)?;
     let order = match http::query_parameter(request, "order") {
         None | Some("newest") => AuditOrder::Newest,
         Some("oldest") => AuditOrder::Oldest,

@@ -1,4 +1,5 @@
-//! Serves `GET /conflicts/{id}`: one conflict, for admins and for the user whose edits it contains.
+//! Serves `GET /conflicts/{id}`: one conflict, for admins, for viewers and for the user whose edits
+//! it contains.
 
 use lambda_http::Request;
 use tidemark_app::conflicts;

@@ -4,9 +4,11 @@ use lambda_http::Request;
 use tidemark_app::devices;
 use tidemark_aws::{Context, Error, http};
 use tidemark_core::{
-    model::{limits::is_name, principal::Principal},
+    model::principal::Principal,
     wire::{ack::DevicesResponse, problem::Problem},
 };
+
+use crate::query::name;
 
 pub(crate) async fn list(
     context: &Context,
@@ -37,7 +39,7 @@ async fn of_tenant(
     request: &Request,
     principal: &Principal,
 ) -> Result<DevicesResponse, Error> {
-    http::admin(principal)?;
+    http::reader(principal)?;
     if http::query_parameter(request, "user").is_some() {
         return Err(Problem::malformed(
             "user",
@@ -49,15 +51,4 @@ async fn of_tenant(
     let after = devices::decode_cursor(http::query_parameter(request, "cursor"))?;
 
     devices::of_tenant(context, principal, after, limit).await
-}
-
-/// Returns a query parameter that is the name of a user or a device.
-fn name<'a>(request: &'a Request, parameter: &str) -> Result<Option<&'a str>, Problem> {
-    match http::query_parameter(request, parameter) {
-        Some(text) if !is_name(text) => Err(Problem::malformed(
-            parameter,
-            "must not be longer than 256 bytes",
-        )),
-        text => Ok(text),
-    }
 }

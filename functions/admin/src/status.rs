@@ -15,7 +15,7 @@ pub(crate) async fn get(
     request: &Request,
     principal: &Principal,
 ) -> Result<StatusResponse, Error> {
-    http::admin(principal)?;
+    http::reader(principal)?;
     let cursor = http::query_parameter(request, "cursor");
 
     let Some(name) = http::query_parameter(request, "channel") else {

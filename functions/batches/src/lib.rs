@@ -1,25 +1,41 @@
-//! Batches (§7): returns the stored items and results of a batch, and replays a batch.
+//! Batches (§7): returns the stored items and results of a batch, replays batches, and corrects
+//! rejected items.
 
 use lambda_http::{Body, Request, Response};
+use serde::Serialize;
 use tidemark_app::{batches, replay};
 use tidemark_aws::{Context, Error, http, media::Media};
 use tidemark_core::{
     model::limits::BATCH_ITEMS_MAX,
     wire::{
-        batches::{BatchResponse, ReplayRequest, ReplayResponse},
-        problem::Problem,
+        batches::{
+            BatchResponse, CorrectRequest, ReplayBatchesRequest, ReplayBatchesResponse,
+            ReplayRequest, ReplayResponse,
+        },
+        problem::{Problem, ProblemCode},
     },
 };
 
 /// The name of the function in logs.
 const NAME: &str = "batches";
 
-/// Serves `GET /batches/{id}` and `POST /batches/{id}/replay`.
+/// The response to a request that writes.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WriteResponse {
+    Replay(ReplayResponse),
+    Batches(ReplayBatchesResponse),
+}
+
+/// Serves the routes of the function `batches`.
 pub async fn handle(context: &Context, media: &Media, request: Request) -> Response<Body> {
     let context = &context.for_invocation();
     match http::route(&request).map(|route| route.method) {
-        Ok("GET") => http::serve(context, NAME, &request, get(context, &request)).await,
-        Ok(_) => http::serve(context, NAME, &request, replay(context, media, &request)).await,
+        Ok("GET") => {
+            let batch = get(context, &request);
+            http::serve_read(context, NAME, &request, |_| None, batch).await
+        }
+        Ok(_) => http::serve(context, NAME, &request, write(context, media, &request)).await,
         Err(problem) => http::reject(context, NAME, &request, problem).await,
     }
 }
@@ -32,20 +48,45 @@ async fn get(context: &Context, request: &Request) -> Result<BatchResponse, Erro
     batches::get(context, &principal, &id, from).await
 }
 
-async fn replay(
+async fn write(
     context: &Context,
     media: &Media,
     request: &Request,
-) -> Result<ReplayResponse, Error> {
+) -> Result<WriteResponse, Error> {
     let principal = context.verifier.principal(request).await?;
     http::admin(&principal)?;
-    let options = match request.body().is_empty() {
-        true => ReplayRequest::default(),
-        false => http::body(request)?,
-    };
-    let id = http::path_parameter(request, "id")?;
 
-    replay::replay(context, media, &principal, &id, options).await
+    match http::route(request)?.path {
+        "/api/v1/mobile/batches/replay" => {
+            let batches: ReplayBatchesRequest = http::body(request)?;
+            let replays = replay::replay_batches(context, media, &principal, batches);
+            replays.await.map(WriteResponse::Batches)
+        }
+        "/api/v1/mobile/batches/{id}/replay" => {
+            let options = match request.body().is_empty() {
+                true => ReplayRequest::default(),
+                false => http::body(request)?,
+            };
+            let id = http::path_parameter(request, "id")?;
+            let replay = replay::replay(context, media, &principal, &id, options);
+            replay.await.map(WriteResponse::Replay)
+        }
+        "/api/v1/mobile/batches/{id}/items/{index}/correct" => {
+            let correction: CorrectRequest = http::body(request)?;
+            let (id, index) = item(request)?;
+            let correct = replay::correct(context, media, &principal, &id, index, correction);
+            correct.await.map(WriteResponse::Replay)
+        }
+        _ => Err(Problem::new(ProblemCode::NotFound, "there is no such route").into()),
+    }
+}
+
+/// Returns the id of a batch and the index of one of its items, from the path.
+fn item(request: &Request) -> Result<(String, usize), Problem> {
+    let id = http::path_parameter(request, "id")?;
+    let index = http::path_parameter(request, "index")?;
+    let index = index.parse().ok().filter(|index| *index < BATCH_ITEMS_MAX);
+    Ok((id, index.ok_or_else(Problem::not_found)?))
 }
 
 /// Returns the index of the first requested item, from the query parameter `from`.

@@ -16,7 +16,8 @@ pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     let context = &context.for_invocation();
     match http::route(&request).map(|route| route.path) {
         Ok("/api/v1/mobile/sync/limits") => {
-            http::serve(context, NAME, &request, limits(context, &request)).await
+            let limits = limits(context, &request);
+            http::serve_read(context, NAME, &request, |_| None, limits).await
         }
         Ok(_) => http::serve(context, NAME, &request, pull(context, &request)).await,
         Err(problem) => http::reject(context, NAME, &request, problem).await,

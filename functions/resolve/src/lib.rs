@@ -1,9 +1,10 @@
-//! Resolve (§5): an admin resolves a conflict. There are two entry points to the same use case: the
-//! API, where a token identifies the admin, and direct invocation, where the event is the request
-//! itself and IAM controls who may send it.
+//! Resolve (§5): an admin resolves one conflict, or several in the same way. There are two entry
+//! points to the use case for one conflict: the API, where a token identifies the admin, and direct
+//! invocation, where the event is the request itself and IAM controls who may send it.
 
 use lambda_http::{Body, Request, Response};
 use lambda_runtime::LambdaEvent;
+use serde::Serialize;
 use tidemark_app::resolve;
 use tidemark_aws::{
     Context, Error,
@@ -14,12 +15,22 @@ use tidemark_core::{
     model::json::Json,
     wire::{
         problem::read_body,
-        resolve::{DirectResolveRequest, ResolveRequest, ResolveResponse},
+        resolve::{BulkResolveResponse, DirectResolveRequest, ResolveResponse},
     },
 };
 
 /// The name of the function in logs.
 const NAME: &str = "resolve";
+/// The route that resolves several conflicts.
+const BULK: &str = "/api/v1/mobile/conflicts/resolve";
+
+/// The response of any route of this function.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ApiResponse {
+    One(Box<ResolveResponse>),
+    Bulk(BulkResolveResponse),
+}
 
 /// Handles any event of the function: a request from either kind of API Gateway, or otherwise a
 /// direct invocation. Both return a rejected request as its problem.
@@ -40,19 +51,24 @@ pub async fn invoked(
     }
 }
 
-/// Serves `POST /conflicts/{id}/resolve`.
+/// Serves `POST /conflicts/{id}/resolve` and `POST /conflicts/resolve`.
 pub async fn handle(context: &Context, request: Request) -> Response<Body> {
     let context = &context.for_invocation();
     http::serve(context, NAME, &request, over_api(context, &request)).await
 }
 
-async fn over_api(context: &Context, request: &Request) -> Result<ResolveResponse, Error> {
+async fn over_api(context: &Context, request: &Request) -> Result<ApiResponse, Error> {
     let principal = context.verifier.principal(request).await?;
     http::admin(&principal)?;
-    let id = http::path_parameter(request, "id")?;
-    let request: ResolveRequest = http::body(request)?;
+    if http::route(request).is_ok_and(|route| route.path == BULK) {
+        let conflicts = http::body(request)?;
+        let resolved = resolve::bulk::by_admin(context, &principal, conflicts).await?;
+        return Ok(ApiResponse::Bulk(resolved));
+    }
 
-    resolve::by_admin(context, &principal, &id, request).await
+    let id = http::path_parameter(request, "id")?;
+    let resolved = resolve::by_admin(context, &principal, &id, http::body(request)?).await?;
+    Ok(ApiResponse::One(Box::new(resolved)))
 }
 
 async fn direct(context: &Context, event: &Json) -> Result<ResolveResponse, Error> {

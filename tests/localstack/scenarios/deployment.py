@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 ISSUER = "https://issuer.example/"
 AUDIENCE = "tidemark-scenarios"
+CONSOLE_AUTHORIZE_URL = "https://id.example/authorize"
 KEY_ID = "scenarios"
 # The maximum time from a push to the pull that returns the change. Without other load it takes
 # about two seconds.

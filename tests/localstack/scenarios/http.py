@@ -83,6 +83,14 @@ def _uncompressed(response: Response) -> bytes:
     return gzip.decompress(base64.b64decode(response.body, validate=True) if is_base64 else response.body)
 
 
+def known_content_is_not_sent_again(here: Deployment) -> None:
+    ana = here.tenant().device("ana")
+    first = ana.call("GET", "sync/limits")
+    assert first.status == 200 and first.headers["etag"], first
+    again = ana.call("GET", "sync/limits", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", first.headers["etag"]), again
+
+
 def requests_over_the_size_limit_are_rejected(here: Deployment) -> None:
     ana = here.tenant().device("ana")
 
@@ -112,6 +120,7 @@ SCENARIOS = [
     every_route_is_served,
     unknown_routes_are_rejected_by_the_gateway,
     gzip_is_accepted_and_returned,
+    known_content_is_not_sent_again,
     requests_over_the_size_limit_are_rejected,
     malformed_body_is_rejected_with_400_and_path,
 ]

@@ -13,7 +13,7 @@ def shorten_polling() -> None:
     """Shortens the polling of a deployment.
 
     LocalStack polls every five seconds whether a resource exists, and a function requires two
-    polls. With nine functions, most of the deployment's time is waiting.
+    polls. With ten functions, most of the deployment's time is waiting.
     """
     from localstack.services.cloudformation.resource_provider import ResourceProviderExecutor
 

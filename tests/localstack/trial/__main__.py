@@ -12,7 +12,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable
 
-from scenarios import conflicts, http, media, operations, sync
+from scenarios import conflicts, console, http, media, operations, sync
 from scenarios.deployment import Deployment
 
 from . import localstack
@@ -20,7 +20,7 @@ from .process import Failed, run, tail
 from .stack import Stack, environment, sizes
 
 ROOT = pathlib.Path(__file__).parents[3]
-SCENARIOS: list[Callable[[Deployment], None]] = [scenario for part in (sync, conflicts, media, operations, http) for scenario in part.SCENARIOS]
+SCENARIOS: list[Callable[[Deployment], None]] = [scenario for part in (sync, conflicts, media, operations, http, console) for scenario in part.SCENARIOS]
 
 
 def main(arguments: list[str]) -> int:

@@ -62,6 +62,9 @@ class Stack:
             "JwtIssuer": deployment.ISSUER,
             "JwtAudience": deployment.AUDIENCE,
             "Jwks": f"'{self.issuer.jwks()}'",
+            "ConsoleClientId": "console",
+            "ConsoleAuthorizeUrl": deployment.CONSOLE_AUTHORIZE_URL,
+            "ConsoleTokenUrl": "https://id.example/token",
             # LocalStack does not support dashboards.
             "Dashboard": "off",
         }

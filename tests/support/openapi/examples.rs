@@ -49,7 +49,7 @@ fn body(request: &Request) -> Value {
 /// Returns the recorded examples of an operation's responses with this status, by name. Examples
 /// under `*` apply to every operation.
 pub(super) fn of_response(operation: &Operation, status: u16) -> Map<String, Value> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/openapi/responses.json");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/openapi/responses.json");
     let recorded: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let of = |operation: &str| {
         recorded[operation][status.to_string()]

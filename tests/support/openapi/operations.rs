@@ -1,24 +1,31 @@
 //! The operations of the API, one table entry for each.
 
-use serde_json::{Value, json};
-use tidemark_core::{
-    model::limits,
-    wire::{
-        ack::{AckRequest, AckResponse, DevicesResponse},
-        audit::AuditList,
-        batches::{BatchResponse, ReplayRequest, ReplayResponse},
-        conflicts::{ConflictEntry, ConflictList},
-        limits::LimitsResponse,
-        media::{PresignRequest, PresignResponse},
-        problem::ProblemCode,
-        pull::{PullRequest, PullResponse},
-        push::{PushRequest, PushResponse},
-        resolve::{ResolveRequest, ResolveResponse},
-        status::StatusResponse,
+mod conflict_list;
+mod parameters;
+
+use tidemark_core::wire::{
+    ack::{AckRequest, AckResponse, DevicesResponse},
+    audit::AuditList,
+    batches::{
+        BatchList, BatchResponse, CorrectRequest, ReplayBatchesRequest, ReplayBatchesResponse,
+        ReplayRequest, ReplayResponse,
     },
+    conflicts::{ConflictEntry, ConflictList, ConflictSummaryResponse},
+    limits::LimitsResponse,
+    me::MeResponse,
+    media::{PresignRequest, PresignResponse},
+    problem::ProblemCode,
+    pull::{PullRequest, PullResponse},
+    push::{PushRequest, PushResponse},
+    resolve::{BulkResolveRequest, BulkResolveResponse, ResolveRequest, ResolveResponse},
+    status::StatusResponse,
 };
 
-use super::wire_type::{ExtraSchema, WireType, named};
+use super::wire_type::{ExtraSchema, WireType};
+use parameters::{
+    BATCH_DEVICE, BATCH_USER, BATCHES_FROM, BATCHES_UNTIL, CHANNEL, CURSOR, DEVICES_SCOPE, FROM,
+    LIMIT, ORDER, OUTCOME, USER,
+};
 
 /// An operation of the API, as the OpenAPI document describes it.
 pub struct Operation {
@@ -64,6 +71,11 @@ impl RequestBody {
 }
 
 impl Operation {
+    /// Returns whether the responses of the operation have an entity tag.
+    pub fn is_tagged(&self) -> bool {
+        self.route.0 == "GET"
+    }
+
     /// Returns every problem code of the operation.
     pub fn rejections(&self) -> Vec<ProblemCode> {
         let of_all = [ProblemCode::Unauthenticated, ProblemCode::Unavailable];
@@ -90,51 +102,6 @@ impl Operation {
         rejections.extend(also);
         rejections
     }
-}
-
-const LIMIT: ExtraSchema = named(
-    "limit",
-    "Maximum number of entries in the page.",
-    || json!({"type": "integer", "minimum": 1, "maximum": limits::LIST_MAX, "default": limits::LIST_DEFAULT}),
-);
-const CURSOR: ExtraSchema = named(
-    "cursor",
-    "The `next_cursor` of the previous page of the same list.",
-    || json!({"type": "string", "maxLength": limits::CURSOR_BYTES_MAX}),
-);
-const DEVICES_SCOPE: ExtraSchema = named(
-    "scope",
-    "The devices of a user, or, for admins, of the whole tenant.",
-    || json!({"type": "string", "enum": ["user", "tenant"], "default": "user"}),
-);
-const CHANNEL: ExtraSchema = named(
-    "channel",
-    "A channel whose resources are compared with its change log, one page at a time. If omitted, all channels with a change log are listed without a comparison.",
-    || json!({"type": "string", "maxLength": limits::NAME_BYTES_MAX + "group/".len()}),
-);
-const USER: ExtraSchema = named(
-    "user",
-    "The user whose devices are listed. Only admins may name another user; the default is the caller.",
-    name,
-);
-const STATUS: ExtraSchema = named(
-    "status",
-    "The status of the listed conflicts.",
-    || json!({"type": "string", "enum": ["open", "resolved"], "default": "open"}),
-);
-const ORDER: ExtraSchema = named(
-    "order",
-    "Whether the newest or the oldest entries come first.",
-    || json!({"type": "string", "enum": ["newest", "oldest"], "default": "newest"}),
-);
-const FROM: ExtraSchema = named(
-    "from",
-    "The index of the first item to return: the `next_item` of the previous page.",
-    || json!({"type": "integer", "minimum": 0, "maximum": limits::BATCH_ITEMS_MAX - 1, "default": 0}),
-);
-
-fn name() -> Value {
-    json!({"type": "string", "maxLength": limits::NAME_BYTES_MAX})
 }
 
 /// All operations of the API.
@@ -178,6 +145,17 @@ pub const OPERATIONS: &[Operation] = &[
         rejections: &[],
     },
     Operation {
+        route: ("GET", "/api/v1/mobile/me"),
+        id: "me",
+        summary: "Returns the identity and the permissions of the caller (§1)",
+        query: &[],
+        request: RequestBody::None,
+        samples: &[],
+        answered: "What the token states about the caller.",
+        response: WireType::of::<MeResponse>(),
+        rejections: &[],
+    },
+    Operation {
         route: ("POST", "/api/v1/mobile/sync/ack"),
         id: "acknowledge",
         summary: "Acknowledges how far a device has applied the changes that it pulled (§4.8)",
@@ -206,11 +184,11 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         route: ("GET", "/api/v1/mobile/conflicts"),
         id: "listConflicts",
-        summary: "Lists the conflicts of the tenant, for admins (§5.1)",
-        query: &[STATUS, LIMIT, CURSOR],
+        summary: "Lists the conflicts of the tenant, for admins and viewers (§5.1)",
+        query: conflict_list::PARAMETERS,
         request: RequestBody::None,
         samples: &[],
-        answered: "A page of conflicts, without the edits that joined them.",
+        answered: "A page of conflicts, without the edits that joined them. It may have fewer conflicts than `limit`, or none, and a `next_cursor`.",
         response: WireType::of::<ConflictList>(),
         rejections: &[
             ProblemCode::InvalidRequest,
@@ -219,9 +197,20 @@ pub const OPERATIONS: &[Operation] = &[
         ],
     },
     Operation {
+        route: ("GET", "/api/v1/mobile/conflicts/summary"),
+        id: "summarizeConflicts",
+        summary: "Counts the open conflicts of the tenant, for admins and viewers (§5.1)",
+        query: &[],
+        request: RequestBody::None,
+        samples: &[],
+        answered: "The number of open conflicts, in total and by type and code.",
+        response: WireType::of::<ConflictSummaryResponse>(),
+        rejections: &[ProblemCode::Forbidden],
+    },
+    Operation {
         route: ("GET", "/api/v1/mobile/conflicts/{id}"),
         id: "readConflict",
-        summary: "Returns one conflict, to admins and to the user whose edits it contains (§5.1)",
+        summary: "Returns one conflict, to admins, to viewers and to the user whose edits it contains (§5.1)",
         query: &[],
         request: RequestBody::None,
         samples: &[],
@@ -239,8 +228,9 @@ pub const OPERATIONS: &[Operation] = &[
             "resolve.rest-accept-client",
             "resolve.rest-version-changed",
             "resolve.http-manual-merge",
+            "resolve.http-field-pick",
         ],
-        answered: "The outcome. A repeated resolution returns the first outcome.",
+        answered: "The outcome; in a dry run, the outcome that the request would have. A repeated resolution returns the first outcome.",
         response: WireType::of::<ResolveResponse>(),
         rejections: &[
             ProblemCode::Forbidden,
@@ -250,6 +240,17 @@ pub const OPERATIONS: &[Operation] = &[
             ProblemCode::Contended,
             ProblemCode::Unprocessable,
         ],
+    },
+    Operation {
+        route: ("POST", "/api/v1/mobile/conflicts/resolve"),
+        id: "resolveConflicts",
+        summary: "Resolves several conflicts in the same way, for admins (§5.2)",
+        query: &[],
+        request: RequestBody::Required(WireType::of::<BulkResolveRequest>()),
+        samples: &["resolve.rest-bulk"],
+        answered: "The result of each conflict. The status is 200 even if conflicts are rejected or deferred.",
+        response: WireType::of::<BulkResolveResponse>(),
+        rejections: &[ProblemCode::Forbidden, ProblemCode::Unprocessable],
     },
     Operation {
         route: ("POST", "/api/v1/mobile/media/presign"),
@@ -267,9 +268,44 @@ pub const OPERATIONS: &[Operation] = &[
         ],
     },
     Operation {
+        route: ("GET", "/api/v1/mobile/batches"),
+        id: "listBatches",
+        summary: "Lists the batches of the tenant with one outcome, for admins and viewers (§7)",
+        query: &[
+            OUTCOME,
+            BATCH_USER,
+            BATCH_DEVICE,
+            BATCHES_FROM,
+            BATCHES_UNTIL,
+            ORDER,
+            LIMIT,
+            CURSOR,
+        ],
+        request: RequestBody::None,
+        samples: &[],
+        answered: "A page of batches, without their items and results.",
+        response: WireType::of::<BatchList>(),
+        rejections: &[
+            ProblemCode::InvalidRequest,
+            ProblemCode::InvalidCursor,
+            ProblemCode::Forbidden,
+        ],
+    },
+    Operation {
+        route: ("POST", "/api/v1/mobile/batches/replay"),
+        id: "replayBatches",
+        summary: "Replays several batches on behalf of their devices, for admins (§7)",
+        query: &[],
+        request: RequestBody::Required(WireType::of::<ReplayBatchesRequest>()),
+        samples: &["batches.rest-replay-many"],
+        answered: "The result of each batch. The status is 200 even if batches are rejected or deferred.",
+        response: WireType::of::<ReplayBatchesResponse>(),
+        rejections: &[ProblemCode::Forbidden],
+    },
+    Operation {
         route: ("GET", "/api/v1/mobile/batches/{id}"),
         id: "readBatch",
-        summary: "Returns a batch, to the user who pushed it and to admins (§7)",
+        summary: "Returns a batch, to the user who pushed it, to admins and to viewers (§7)",
         query: &[FROM],
         request: RequestBody::None,
         samples: &[],
@@ -289,9 +325,24 @@ pub const OPERATIONS: &[Operation] = &[
         rejections: &[ProblemCode::Forbidden, ProblemCode::Contended],
     },
     Operation {
+        route: ("POST", "/api/v1/mobile/batches/{id}/items/{index}/correct"),
+        id: "correctItem",
+        summary: "Runs a rejected item of a batch with another payload, for admins (§7)",
+        query: &[],
+        request: RequestBody::Required(WireType::of::<CorrectRequest>()),
+        samples: &["batches.rest-correct"],
+        answered: "The result of the item; in a dry run, the result that it would have.",
+        response: WireType::of::<ReplayResponse>(),
+        rejections: &[
+            ProblemCode::Forbidden,
+            ProblemCode::Contended,
+            ProblemCode::Unprocessable,
+        ],
+    },
+    Operation {
         route: ("GET", "/api/v1/mobile/audit"),
         id: "readAudit",
-        summary: "Reads the audit log, for admins (§7.1)",
+        summary: "Reads the audit log, for admins and viewers (§7.1)",
         query: &[ORDER, LIMIT, CURSOR],
         request: RequestBody::None,
         samples: &[],
@@ -306,7 +357,7 @@ pub const OPERATIONS: &[Operation] = &[
     Operation {
         route: ("GET", "/api/v1/mobile/status"),
         id: "readStatus",
-        summary: "Returns the state of the change log and the number of dead letters, for admins (§7.2)",
+        summary: "Returns the state of the change log and the number of dead letters, for admins and viewers (§7.2)",
         query: &[CHANNEL, LIMIT, CURSOR],
         request: RequestBody::None,
         samples: &[],

@@ -17,6 +17,14 @@ pub(super) fn responses(operation: &Operation) -> Map<String, Value> {
         "200".to_owned(),
         json!({"description": operation.answered, "content": response}),
     )]);
+    if operation.is_tagged() {
+        responses["200"]["headers"] = entity_tag();
+        let description = "The client has the current response. The response has no body.";
+        responses.insert(
+            "304".to_owned(),
+            json!({"description": description, "headers": entity_tag()}),
+        );
+    }
 
     let mut rejections: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
     for code in operation.rejections() {
@@ -26,6 +34,12 @@ pub(super) fn responses(operation: &Operation) -> Map<String, Value> {
         responses.insert(status.to_string(), rejection(operation, status, &codes));
     }
     responses
+}
+
+/// Returns the description of the header with the entity tag.
+fn entity_tag() -> Value {
+    let description = "The entity tag of the response, for `If-None-Match` (§8)";
+    json!({"ETag": {"description": description, "required": true, "schema": {"type": "string"}}})
 }
 
 fn rejection(operation: &Operation, status: u16, codes: &[ProblemCode]) -> Value {

@@ -20,6 +20,8 @@ use problem::add_problem_members;
 
 /// The name of the schema of all rejections.
 pub const PROBLEM: &str = "Problem";
+/// The name of the schema of the problem of one item of a bulk request, which lacks a payload.
+const REJECTED_ITEM: &str = "RejectedItem";
 
 fn text() -> Value {
     json!({"type": "string"})
@@ -47,7 +49,11 @@ pub(super) fn components() -> BTreeMap<String, Value> {
     schemas.retain(|name, _| requested.contains(name) || returned.contains(name));
     close_responses(&mut schemas, &requested, &returned);
 
-    add_problem_members(schemas.get_mut(PROBLEM).unwrap());
+    for name in [PROBLEM, REJECTED_ITEM] {
+        add_problem_members(schemas.get_mut(name).unwrap());
+    }
+    let rejected = &mut schemas.get_mut(REJECTED_ITEM).unwrap()["properties"];
+    rejected.as_object_mut().unwrap().remove("server_payload");
     schemas.values_mut().for_each(for_generators);
     schemas
 }

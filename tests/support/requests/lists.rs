@@ -1,4 +1,4 @@
-//! Requests for batches and for the lists of admins.
+//! Requests about batches and for the lists of admins.
 
 use tidemark_core::model::limits::BODY_BYTES_MAX;
 
@@ -15,11 +15,17 @@ use crate::Stack;
 const DEVICES: (&str, &str) = ("GET", "devices");
 const BATCH: (&str, &str) = ("GET", "batches/{id}");
 const REPLAY: (&str, &str) = ("POST", "batches/{id}/replay");
+const BATCHES: (&str, &str) = ("GET", "batches");
+const REPLAY_MANY: (&str, &str) = ("POST", "batches/replay");
+const CORRECT: (&str, &str) = ("POST", "batches/{id}/items/{index}/correct");
 const AUDIT: (&str, &str) = ("GET", "audit");
 const STATUS: (&str, &str) = ("GET", "status");
 const OWN_DEVICES: &str = "the devices of a user";
 const SMALL_BATCH: &str = "a batch of 50 items of 300 bytes";
 const SMALL_REPLAY: &str = "a replay of 50 rejected items of 300 bytes";
+const FAILED_BATCHES: &str = "50 failed batches";
+const TWO_REPLAYS: &str = "a replay of 2 batches of 50 rejected items of 300 bytes";
+const SMALL_CORRECTION: &str = "a correction of an item of 300 bytes";
 const SMALL_AUDIT: &str = "50 decisions of 300 bytes";
 const QUIET_STATUS: &str = "the status of a channel of 100 resources";
 
@@ -87,6 +93,48 @@ pub(super) const CASES: &[Case] = &[
         ordinary: Some(SMALL_REPLAY),
         policy: None,
         prepare: |stack, _| Box::pin(replay_nested(stack)),
+    },
+    Case {
+        route: BATCHES,
+        name: FAILED_BATCHES,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(failed_batches(stack, 50)),
+    },
+    Case {
+        route: BATCHES,
+        name: "200 batches, none of which lacks results",
+        ordinary: Some(FAILED_BATCHES),
+        policy: None,
+        prepare: |stack, scale| Box::pin(answered_batches(stack, scale.entries)),
+    },
+    Case {
+        route: REPLAY_MANY,
+        name: TWO_REPLAYS,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(replay_many(stack, 2, 250)),
+    },
+    Case {
+        route: REPLAY_MANY,
+        name: "a replay of 4 batches of the largest size",
+        ordinary: Some(TWO_REPLAYS),
+        policy: None,
+        prepare: |stack, _| Box::pin(replay_many(stack, 4, BODY_BYTES_MAX / 50 - 200)),
+    },
+    Case {
+        route: CORRECT,
+        name: SMALL_CORRECTION,
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| Box::pin(correct(stack, 250, 250)),
+    },
+    Case {
+        route: CORRECT,
+        name: "a correction by a large payload in a batch of the largest size",
+        ordinary: Some(SMALL_CORRECTION),
+        policy: None,
+        prepare: |stack, _| Box::pin(correct(stack, BODY_BYTES_MAX / 50 - 200, LARGE_BYTES)),
     },
     Case {
         route: AUDIT,
@@ -163,6 +211,43 @@ async fn batch(stack: &Stack, items: Vec<String>) -> String {
         .as_str()
         .unwrap()
         .to_owned()
+}
+
+/// Prepares a list of this many batches with errors.
+async fn failed_batches(stack: &Stack, count: usize) -> Request {
+    for _ in 0..count {
+        batch(stack, rejected(10)[..1].to_vec()).await;
+    }
+    Request::get(format!("batches?limit={count}"), admin(stack))
+}
+
+/// Prepares a list that examines this many batches and returns none.
+async fn answered_batches(stack: &Stack, count: usize) -> Request {
+    failed_batches(stack, count).await;
+    stack.advance(chrono::Duration::minutes(2));
+    Request::get("batches?outcome=unanswered&limit=200", admin(stack))
+}
+
+/// Prepares the replay of this many batches, whose items are rejected again.
+async fn replay_many(stack: &Stack, count: usize, bytes: usize) -> Request {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(batch(stack, rejected(bytes)).await);
+    }
+    let body = serde_json::json!({"batch_ids": ids}).to_string();
+    Request::post("batches/replay", admin(stack), body)
+}
+
+/// Prepares the correction of the first item of a batch with items of `bytes` bytes.
+async fn correct(stack: &Stack, bytes: usize, corrected_bytes: usize) -> Request {
+    let id = batch(stack, rejected(bytes)).await;
+    let fields = filler(0, corrected_bytes);
+    let payload = format!(r#"{{"id":"s-0","form_id":"f","data":1,{fields}}}"#);
+    Request::post(
+        format!("batches/{id}/items/0/correct"),
+        admin(stack),
+        format!(r#"{{"payload":{payload}}}"#),
+    )
 }
 
 fn show(id: String, stack: &Stack) -> Request {

@@ -94,6 +94,22 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
+        route: ("GET", "me"),
+        name: "an identity",
+        ordinary: None,
+        policy: None,
+        prepare: |stack, _| {
+            Box::pin(async { Request::get("me", stack.token("acme", "ana", &[], &[])) })
+        },
+    },
+    Case {
+        route: ("GET", "me"),
+        name: "an identity of 100 groups",
+        ordinary: Some("an identity"),
+        policy: None,
+        prepare: |stack, _| Box::pin(async { Request::get("me", token_of_groups(stack, "ana")) }),
+    },
+    Case {
         route: ("POST", "sync/ack"),
         name: "an acknowledgement",
         ordinary: None,

@@ -14,6 +14,7 @@ use tidemark::gateway::{
     ApiKind,
     event::{Inbound, http_event, placeholders, rest_event},
 };
+use tidemark_core::wire::routes::{CONSOLE_ROUTES, Route};
 
 use super::Stack;
 use crate::{ApiResponse, openapi, response::route};
@@ -112,9 +113,31 @@ impl Stack {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Value {
-        let route = route(method, path);
-        let path = format!("/api/v1/mobile/{path}");
-        let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+        let path_of_api = format!("/api/v1/mobile/{path}");
+        self.event_of(route(method, path), &path_of_api, headers, body)
+    }
+
+    /// Returns the event that API Gateway makes of a request to the console. The path is below
+    /// `/console` and may include a query.
+    pub fn console_event(
+        &self,
+        method: &'static str,
+        path: &str,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Value {
+        let [root, below] = CONSOLE_ROUTES;
+        let is_root = path.split('?').next().is_none_or(str::is_empty);
+        let (route, path) = if is_root {
+            (root, format!("/console{path}"))
+        } else {
+            (below, format!("/console/{path}"))
+        };
+        self.event_of(&Route { method, ..route }, &path, headers, body)
+    }
+
+    fn event_of(&self, route: &Route, path: &str, headers: &HeaderMap, body: &[u8]) -> Value {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let request_id = format!("request-{}", self.requests.fetch_add(1, Ordering::Relaxed));
 
         let inbound = Inbound {

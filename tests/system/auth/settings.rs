@@ -311,6 +311,8 @@ fn invalid_setting_is_named_in_the_error() {
         ("TOKEN_SECONDS_MAX", "0"),
         ("TOKEN_SECONDS_MAX", "1 day"),
         ("ALLOWED_ORIGINS", "*"),
+        ("ROLE_VIEWER", "admin"),
+        ("ROLE_OPERATOR", "admin"),
     ] {
         let error = settings(&[good.as_slice(), &[(name, value)]].concat()).expect_err(value);
         assert!(error.contains(name), "{error}");

@@ -3,6 +3,7 @@
 mod claims;
 mod concurrency;
 mod conflicts;
+mod many;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::Duration;
@@ -61,7 +62,7 @@ fn version(stack: &Stack, id: &str) -> Value {
 }
 
 /// Returns the entries of the audit log with this action.
-fn audit(stack: &Stack, action: &str) -> Vec<Value> {
+pub(super) fn audit(stack: &Stack, action: &str) -> Vec<Value> {
     let entry = |row: Value| -> Value {
         let packed = BASE64_STANDARD
             .decode(row["packed"]["B"].as_str().expect("bytes"))

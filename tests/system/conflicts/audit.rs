@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 use serde_json::{Value, json};
+use tidemark_core::wire::cursor;
 use tidemark_tests::{Script, Stack, hooks::Moment, noise, permissions::granted, scenario::pages};
 
 use super::{admin, audited, conflicted, conflicted_by, meter, rejected, resolve};
@@ -206,10 +207,13 @@ async fn only_admins_read_their_tenants_log() {
         .ok();
     assert_eq!(others, json!({"entries": [], "next_cursor": null}));
 
+    // The key of an entry is longer than its id.
+    let long = cursor::encode("audit?order=newest", [&"0".repeat(1024)]);
     for (query, path) in [
         ("?order=random", "order"),
         ("?limit=0", "limit"),
         ("?cursor=x", "cursor"),
+        (&format!("?cursor={long}"), "cursor"),
     ] {
         let rejected = stack.get(&format!("audit{query}"), &admin(&stack)).await;
         assert_eq!(

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use tidemark_core::model::{channel::Channel, ids, principal::Author, resource::ResourceKey};
-use tidemark_tests::{Stack, scenario::pages};
+use tidemark_tests::{Stack, noise, scenario::pages};
 
 use super::{admin, audited, conflicted, meter, rejected, resolve, shown, stored};
 
@@ -83,6 +83,8 @@ fn legacy_conflict(row: &Value, id: &str) -> Value {
         "followed",
         "server_at",
         "server_bytes",
+        "was",
+        "was_part",
     ] {
         old.as_object_mut().expect("a row").remove(name);
     }
@@ -127,6 +129,28 @@ async fn legacy_conflicts_are_listed_and_joined() {
     assert_eq!(
         (&whole["edit_count"], &whole["joined"][1]["client_payload"]),
         (&json!(3), &json!({"note": "later"}))
+    );
+}
+
+#[tokio::test]
+async fn legacy_conflicts_get_base_from_log() {
+    let stack = Stack::new();
+    conflicted(&stack, "m-1").await;
+    let old = age_conflicts(&stack).remove(0);
+    assert_eq!(shown(&stack, &old).await.get("base_payload"), None);
+
+    stack.settle().await;
+    let joined = meter("update", "m-1", 1, json!({"note": "later"}));
+    let was = json!({"note": noise(2000, 1)});
+    rejected(&stack, joined.with("was", was.clone())).await;
+    let conflict = shown(&stack, &old).await;
+    assert_eq!(
+        [
+            &conflict["base_payload"],
+            &conflict["base_source"],
+            &conflict["joined"][0]["was"]
+        ],
+        [&json!({"code": "m-1", "reading": 44}), &json!("log"), &was]
     );
 }
 

@@ -1,5 +1,8 @@
 //! `GET /conflicts`: a tenant's conflicts by status, paginated.
 
+mod filters;
+pub(super) mod sparse;
+
 use chrono::Duration;
 use serde_json::{Value, json};
 use tidemark_tests::{Stack, scenario::pages};

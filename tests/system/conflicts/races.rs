@@ -176,6 +176,44 @@ async fn expected_version_is_checked_at_commit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn picks_are_not_applied_to_newer_version() {
+    let stack = Stack::new();
+    let id = conflicted(&stack, "m-1").await;
+    let decision = json!({"resolution": "field_pick", "fields": {"reading": "client"},
+        "expected_server_version": 2});
+    let response = overtaken(&stack, &id, &decision, async || {
+        stack
+            .device("office", "pc")
+            .push_one(meter("update", "m-1", 2, json!({"place": "cellar"})))
+            .await;
+    });
+
+    let response = response.await;
+    assert_eq!(
+        (response.status, &response.json()["code"]),
+        (409, &json!("version_changed"))
+    );
+    assert_eq!(
+        (stored(&stack, "m-1").0, stack.rows("audit_log").len()),
+        (3, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_concurrent_picks_get_one_outcome() {
+    let stack = Stack::new();
+    let id = conflicted(&stack, "m-1").await;
+    let decision = json!({"resolution": "field_pick", "fields": {"reading": "client"},
+        "expected_server_version": 2});
+    let (one, other) = at_once(&stack, &id, [decision.clone(), decision]).await;
+    assert_eq!(one.ok(), other.ok());
+    assert_eq!(
+        (stored(&stack, "m-1").0, stack.rows("audit_log").len()),
+        (3, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn resolution_with_lost_response_is_recognized() {
     let stack = Stack::new();
     let id = conflicted(&stack, "m-1").await;

@@ -1,4 +1,4 @@
-//! Resolution of a conflict: the admin or the operator resolves it again.
+//! Resolution of one conflict or of several: the admin or the operator sends the request again.
 
 use std::sync::Arc;
 
@@ -95,7 +95,15 @@ fn decisions() -> impl Iterator<Item = Decision> {
         json!({"resolution": "manual_merge", "payload": {"reading": 42.50, "code": "Z"}}),
     ];
 
-    resolutions.into_iter().flat_map(|resolution| {
+    let picks = json!({"resolution": "field_pick", "expected_server_version": 2,
+        "fields": {"reading": "client", "code": {"value": "Z"}, "note": "server"}});
+    let picked = [false, true].map(|is_direct| Decision {
+        rejected: RejectedPush::Update,
+        resolution: picks.clone(),
+        is_direct,
+    });
+
+    let others = resolutions.into_iter().flat_map(|resolution| {
         let through = [
             (RejectedPush::Update, false),
             (RejectedPush::Delete, false),
@@ -107,7 +115,50 @@ fn decisions() -> impl Iterator<Item = Decision> {
             resolution: resolution.clone(),
             is_direct,
         })
-    })
+    });
+    others.chain(picked)
+}
+
+/// A bulk request about three conflicts, the second of which cannot be resolved.
+struct Bulk;
+
+impl CrashScenario for Bulk {
+    type Facts = Vec<String>;
+
+    async fn prepare(&self, stack: &Stack) -> Vec<String> {
+        let mut ids = Vec::new();
+        for id in ["m", "n", "o"] {
+            let fields = [
+                json!({"code": id, "reading": 44}),
+                json!({"reading": 50}),
+                json!({"reading": 42}),
+            ];
+            ids.push(scenario::open_conflict(stack, id, fields).await);
+        }
+        ids
+    }
+
+    async fn act(&self, stack: &Stack, _: Arc<dyn Hook>, ids: &Vec<String>) -> Value {
+        let reviewed = ids
+            .iter()
+            .zip([2, 1, 2])
+            .map(|(id, version)| json!({"id": id, "expected_server_version": version}));
+        let conflicts: Vec<Value> = reviewed.collect();
+        let request = json!({"conflicts": conflicts, "resolution": "accept_client"});
+        let admin = scenario::admin(stack);
+        let response = stack.post("conflicts/resolve", &admin, &request).await.ok();
+        let statuses = [0, 1, 2].map(|index| &response["results"][index]["status"]);
+        assert_eq!(statuses, ["resolved", "rejected", "resolved"], "{response}");
+        response
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bulk_resolution_survives_crashes() {
+    assert!(
+        dies_everywhere(&Bulk).await >= 8,
+        "two reads of each conflict, and two writes"
+    );
 }
 
 #[tokio::test(start_paused = true)]

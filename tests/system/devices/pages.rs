@@ -2,6 +2,7 @@
 //! tenant.
 
 use serde_json::json;
+use tidemark_core::wire::cursor;
 use tidemark_tests::{Device, Stack};
 
 use super::{admin, listed};
@@ -149,11 +150,18 @@ async fn admin_lists_all_tenant_devices_in_pages() {
         assert_eq!(stack.get(path, &ana).await.status, 403);
     }
 
+    // The user is escaped in the key of a device.
+    let long = cursor::encode("devices?scope=tenant", [&"#".repeat(1024), "phone"]);
     for (query, code, path) in [
         ("scope=all", "invalid_request", "scope"),
         ("scope=tenant&user=ana", "invalid_request", "user"),
         ("scope=tenant&limit=0", "invalid_request", "limit"),
         ("scope=tenant&cursor=phone", "invalid_cursor", "cursor"),
+        (
+            &format!("scope=tenant&cursor={long}"),
+            "invalid_cursor",
+            "cursor",
+        ),
     ] {
         let response = stack
             .get(&format!("devices?{query}"), &admin(&stack).token)

@@ -8,6 +8,7 @@ use lambda_http::http::HeaderMap;
 use serde_json::{Value, json};
 use tidemark::gateway::event::{Inbound, http_event, rest_event};
 use tidemark_aws::http;
+use tidemark_core::wire::routes::Route;
 use tidemark_tests::{ApiResponse, Device, Item, Stack, openapi};
 
 use super::{function_of, missing_fields, samples};
@@ -201,16 +202,12 @@ fn samples_have_all_local_gateway_fields() {
         };
         assert_eq!(missing_fields(&local, &event, ""), [""; 0], "{sample}");
 
-        let id = event
-            .pointer("/pathParameters/id")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
         let (path, context) = if is_rest {
             ("/path", "/requestContext/path")
         } else {
             ("/rawPath", "/requestContext/http/path")
         };
-        let path_sent = route.path.replace("{id}", id);
+        let path_sent = path_sent(route, &event);
         assert_eq!(event.pointer(path), Some(&json!(path_sent)), "{sample}");
         assert!(
             event
@@ -221,6 +218,14 @@ fn samples_have_all_local_gateway_fields() {
             "{sample}"
         );
     }
+}
+
+/// Returns the path of a request to the route with the path parameters of the event.
+fn path_sent(route: &Route, event: &Value) -> String {
+    let parameters = event["pathParameters"].as_object().into_iter().flatten();
+    parameters.fold(route.path.to_owned(), |path, (name, value)| {
+        path.replace(&format!("{{{name}}}"), value.as_str().unwrap())
+    })
 }
 
 #[test]

@@ -80,6 +80,27 @@ pub(super) const EXPECTED: &[ConflictsExpectation] = &[
         ],
     },
     ConflictsExpectation {
+        sample: "resolve.http-field-pick",
+        status: 200,
+        fields: &[
+            ("/resolution", r#""manual_merge""#),
+            (
+                "/server_payload",
+                r#"{"reading":42,"last_updated_by":"sys","inspected":46.0}"#,
+            ),
+        ],
+    },
+    ConflictsExpectation {
+        sample: "resolve.rest-bulk",
+        status: 200,
+        fields: &[
+            ("/results/0/status", r#""resolved""#),
+            ("/results/0/server_version", "8"),
+            ("/results/1/status", r#""rejected""#),
+            ("/results/1/problem/code", r#""not_found""#),
+        ],
+    },
+    ConflictsExpectation {
         sample: "resolve.direct-accept-client",
         status: 200,
         fields: ACCEPTED,

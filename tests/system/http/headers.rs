@@ -93,7 +93,7 @@ async fn preflight_needs_no_token(#[case] api: ApiKind) {
                 "{}",
                 route.path
             );
-            let allowed = "authorization, content-type, content-encoding";
+            let allowed = "authorization, content-type, content-encoding, if-none-match";
             assert_eq!(
                 text_of(headers, &header::ACCESS_CONTROL_ALLOW_HEADERS),
                 Some(allowed)
@@ -170,7 +170,7 @@ async fn every_response_is_readable_by_allowed_origins() {
         );
         assert_eq!(
             text_of(headers, &header::ACCESS_CONTROL_EXPOSE_HEADERS),
-            Some("retry-after, x-amzn-requestid"),
+            Some("etag, retry-after, x-amzn-requestid"),
             "{what}"
         );
         assert_eq!(

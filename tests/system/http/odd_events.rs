@@ -79,6 +79,7 @@ const HEADERS: &[(&str, &[&str])] = &[
     ("forwarded", &["proto=[;host=]", ""]),
     ("cookie", &["", "a", "ü=\u{0}"]),
     ("accept-encoding", &["", "ü", ";;;", "gzip;q=x"]),
+    ("if-none-match", &["", ",", "W/", "\"", "ü", "\u{0}", LONG]),
     ("origin", &["", "null", "[", "http://[", "ü", "a b"]),
     ("content-length", &["", "-1", "99999999999999999999"]),
     ("x-amzn-trace-id", &["", "ü", "Root=[", LONG]),

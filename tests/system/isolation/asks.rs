@@ -1,165 +1,22 @@
 //! The matrix of permissions: for each route, requests for another caller's data, and the expected
 //! response to each kind of intruder.
 
+mod sync;
+
 use serde_json::{Value, json};
 use tidemark_tests::Item;
 
-use super::{GROUP, OWN};
+use super::{
+    OWN,
+    ask::{Ask, Who},
+};
 
-/// A request for another caller's data, and the expected responses: the status, and the code of the
-/// problem or the outcome of each item.
-pub(crate) struct Ask {
-    pub(crate) method: &'static str,
-    /// The path below `/api/v1/mobile/`.
-    pub(crate) route: &'static str,
-    /// Returns the path with its query, and the body of the request.
-    pub(super) about: fn(&IntruderKnowledge) -> (String, Value),
-    /// The response to an admin of another tenant, who has the same name and groups as Ana.
-    pub(super) other_tenant: &'static str,
-    /// The response to another user of the tenant, who is in no group.
-    pub(super) other_user: &'static str,
-    /// The response to Ben, who was in the group when he pushed, and whose token no longer contains
-    /// it.
-    pub(super) group_left: &'static str,
-    /// The response to a member of the group who is no admin.
-    pub(super) not_admin: &'static str,
-    /// A caller who has permission, and a part of the response to it: it proves that the data
-    /// exists that the other responses must not contain.
-    pub(crate) owner: (Who, &'static str),
+/// Returns every row of the matrix.
+pub(crate) fn asks() -> impl Iterator<Item = &'static Ask> {
+    sync::ASKS.iter().chain(ASKS)
 }
 
-/// A caller who has permission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Who {
-    Ana,
-    Member,
-    Admin,
-}
-
-/// The ids and tokens with which an intruder sends requests, as if all of them had leaked.
-pub(crate) struct IntruderKnowledge {
-    /// A conflict of Ana. The next one is Ben's, about a task of the group.
-    pub(super) conflict: String,
-    pub(super) group_conflict: String,
-    pub(super) decided: String,
-    pub(super) batch: String,
-    /// Ana's position in the log. The cursor is an admin's position in the audit log.
-    pub(super) token: Value,
-    pub(super) cursor: String,
-    pub(super) photo: String,
-}
-
-pub(crate) const ASKS: &[Ask] = &[
-    Ask {
-        method: "POST",
-        route: "sync/push",
-        about: |known| {
-            let own = json!([
-                item("submission", "update", "user/ana", "s-1", 1),
-                item("submission", "delete", "user/ana", "s-2", 1)
-            ]);
-            (
-                "sync/push".into(),
-                json!({"device_id": "phone", "client_sync_token": known.token, "items": own}),
-            )
-        },
-        other_tenant: "200 not_found not_found",
-        other_user: "200 channel_forbidden channel_forbidden",
-        group_left: "200 channel_forbidden channel_forbidden",
-        not_admin: "200 channel_forbidden channel_forbidden",
-        owner: (Who::Ana, "s-1"),
-    },
-    Ask {
-        method: "POST",
-        route: "sync/push",
-        about: |_| {
-            let group = json!([
-                item("task", "update", "group/north", "t-1", 1),
-                item("task", "create", "group/north", "t-9", 0)
-            ]);
-            (
-                "sync/push".into(),
-                json!({"device_id": "phone", "batch_id": "b", "items": group}),
-            )
-        },
-        other_tenant: "200 not_found ok",
-        other_user: "200 channel_forbidden channel_forbidden",
-        group_left: "200 channel_forbidden channel_forbidden",
-        not_admin: "200 conflict ok",
-        owner: (Who::Member, GROUP),
-    },
-    Ask {
-        method: "POST",
-        route: "sync/push",
-        about: |known| {
-            let payload = json!({"form_id": "f", "data": {}, "media": [known.photo]});
-            let photo = Item::create_as("submission", "t", payload).base(0);
-            (
-                "sync/push".into(),
-                json!({"device_id": "phone", "items": [photo]}),
-            )
-        },
-        other_tenant: "200 invalid_media_key",
-        other_user: "200 invalid_media_key",
-        group_left: "200 invalid_media_key",
-        not_admin: "200 invalid_media_key",
-        owner: (Who::Ana, "ok"),
-    },
-    Ask {
-        method: "POST",
-        route: "sync/pull",
-        about: |_| {
-            (
-                "sync/pull".into(),
-                json!({"since_token": null, "device_id": "phone"}),
-            )
-        },
-        other_tenant: "200",
-        other_user: "200",
-        group_left: "200",
-        not_admin: "200",
-        owner: (Who::Ana, OWN),
-    },
-    Ask {
-        method: "POST",
-        route: "sync/pull",
-        about: |known| {
-            (
-                "sync/pull".into(),
-                json!({"since_token": known.token, "device_id": "phone"}),
-            )
-        },
-        other_tenant: "200",
-        other_user: "200",
-        group_left: "200",
-        not_admin: "200",
-        owner: (Who::Ana, GROUP),
-    },
-    Ask {
-        method: "POST",
-        route: "sync/ack",
-        about: |known| {
-            (
-                "sync/ack".into(),
-                json!({"ack_token": known.token, "device_id": "phone"}),
-            )
-        },
-        other_tenant: "200",
-        other_user: "200",
-        group_left: "200",
-        not_admin: "200",
-        owner: (Who::Ana, "user/ana"),
-    },
-    Ask {
-        method: "GET",
-        route: "sync/limits",
-        about: |_| ("sync/limits".into(), Value::Null),
-        other_tenant: "200",
-        other_user: "200",
-        group_left: "200",
-        not_admin: "200",
-        owner: (Who::Ana, "batch"),
-    },
+const ASKS: &[Ask] = &[
     Ask {
         method: "GET",
         route: "devices",
@@ -168,6 +25,8 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "403 forbidden",
         group_left: "403 forbidden",
         not_admin: "403 forbidden",
+        viewer: "200",
+        operator: "403 forbidden",
         owner: (Who::Ana, OWN),
     },
     Ask {
@@ -178,6 +37,8 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "403 forbidden",
         group_left: "403 forbidden",
         not_admin: "403 forbidden",
+        viewer: "200",
+        operator: "403 forbidden",
         owner: (Who::Admin, "user/ana"),
     },
     Ask {
@@ -188,6 +49,8 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "403 forbidden",
         group_left: "403 forbidden",
         not_admin: "403 forbidden",
+        viewer: "200",
+        operator: "403 forbidden",
         owner: (Who::Admin, OWN),
     },
     Ask {
@@ -198,7 +61,21 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "403 forbidden",
         group_left: "403 forbidden",
         not_admin: "403 forbidden",
+        viewer: "200",
+        operator: "403 forbidden",
         owner: (Who::Admin, OWN),
+    },
+    Ask {
+        method: "GET",
+        route: "conflicts/summary",
+        about: |_| ("conflicts/summary".into(), Value::Null),
+        other_tenant: "200",
+        other_user: "403 forbidden",
+        group_left: "403 forbidden",
+        not_admin: "403 forbidden",
+        viewer: "200",
+        operator: "403 forbidden",
+        owner: (Who::Admin, "version_mismatch"),
     },
     Ask {
         method: "GET",
@@ -208,6 +85,8 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "404 not_found",
         group_left: "404 not_found",
         not_admin: "404 not_found",
+        viewer: "200",
+        operator: "404 not_found",
         owner: (Who::Ana, OWN),
     },
     Ask {
@@ -220,6 +99,8 @@ pub(crate) const ASKS: &[Ask] = &[
         // member, and nothing newer.
         group_left: "200",
         not_admin: "404 not_found",
+        viewer: "200",
+        operator: "404 not_found",
         owner: (Who::Admin, "ben"),
     },
     Ask {
@@ -235,6 +116,8 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "403 forbidden",
         group_left: "403 forbidden",
         not_admin: "403 forbidden",
+        viewer: "403 forbidden",
+        operator: "403 forbidden",
         owner: (Who::Admin, "resolved"),
     },
     Ask {
@@ -252,7 +135,28 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "403 forbidden",
         group_left: "403 forbidden",
         not_admin: "403 forbidden",
+        viewer: "403 forbidden",
+        operator: "403 forbidden",
         owner: (Who::Admin, OWN),
+    },
+    Ask {
+        method: "POST",
+        route: "conflicts/resolve",
+        about: |known| {
+            let conflict = json!({"id": known.conflict, "expected_server_version": 2});
+            (
+                "conflicts/resolve".into(),
+                json!({"conflicts": [conflict], "resolution": "accept_server"}),
+            )
+        },
+        // The result of the conflict is `not_found`.
+        other_tenant: "200",
+        other_user: "403 forbidden",
+        group_left: "403 forbidden",
+        not_admin: "403 forbidden",
+        viewer: "403 forbidden",
+        operator: "403 forbidden",
+        owner: (Who::Admin, r#""status":"resolved""#),
     },
     Ask {
         method: "POST",
@@ -265,7 +169,55 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "200",
         group_left: "200",
         not_admin: "200",
+        viewer: "200",
+        operator: "200",
         owner: (Who::Ana, "acme/ana/"),
+    },
+    Ask {
+        method: "GET",
+        route: "batches",
+        about: |_| ("batches?outcome=conflict&user=ana".into(), Value::Null),
+        other_tenant: "200",
+        other_user: "403 forbidden",
+        group_left: "403 forbidden",
+        not_admin: "403 forbidden",
+        viewer: "200",
+        operator: "403 forbidden",
+        owner: (Who::Admin, "batch-"),
+    },
+    Ask {
+        method: "POST",
+        route: "batches/replay",
+        about: |known| {
+            let batches = json!({"batch_ids": [known.batch], "dry_run": false});
+            ("batches/replay".into(), batches)
+        },
+        // The result of the batch is `not_found`.
+        other_tenant: "200",
+        other_user: "403 forbidden",
+        group_left: "403 forbidden",
+        not_admin: "403 forbidden",
+        viewer: "403 forbidden",
+        operator: "403 forbidden",
+        owner: (Who::Admin, "conflict"),
+    },
+    Ask {
+        method: "POST",
+        route: "batches/{id}/items/{index}/correct",
+        about: |known| {
+            let payload = json!({"id": "s-3", "form_id": "f", "data": OWN});
+            (
+                format!("batches/{}/items/0/correct", known.rejected_batch),
+                json!({"payload": payload}),
+            )
+        },
+        other_tenant: "404 not_found",
+        other_user: "403 forbidden",
+        group_left: "403 forbidden",
+        not_admin: "403 forbidden",
+        viewer: "403 forbidden",
+        operator: "403 forbidden",
+        owner: (Who::Admin, "s-3"),
     },
     Ask {
         method: "GET",
@@ -275,6 +227,8 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "404 not_found",
         group_left: "404 not_found",
         not_admin: "404 not_found",
+        viewer: "200",
+        operator: "404 not_found",
         owner: (Who::Ana, OWN),
     },
     Ask {
@@ -285,6 +239,8 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "403 forbidden",
         group_left: "403 forbidden",
         not_admin: "403 forbidden",
+        viewer: "403 forbidden",
+        operator: "403 forbidden",
         owner: (Who::Admin, "conflict"),
     },
     Ask {
@@ -300,6 +256,8 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "403 forbidden",
         group_left: "403 forbidden",
         not_admin: "403 forbidden",
+        viewer: "200",
+        operator: "403 forbidden",
         owner: (Who::Admin, "entries"),
     },
     Ask {
@@ -310,6 +268,8 @@ pub(crate) const ASKS: &[Ask] = &[
         other_user: "403 forbidden",
         group_left: "403 forbidden",
         not_admin: "403 forbidden",
+        viewer: "200",
+        operator: "403 forbidden",
         owner: (Who::Admin, OWN),
     },
 ];

@@ -35,6 +35,7 @@ pub(crate) async fn tenant(stack: &Stack) -> IntruderKnowledge {
         group_conflict,
         decided,
         batch: batch["batch_id"].as_str().expect("an id").to_owned(),
+        rejected_batch: push_rejected_batch(&ana).await,
         token: ana.since(),
         cursor: audit_cursor(stack, &admin).await,
         photo,
@@ -85,6 +86,15 @@ async fn push_own_batch(ana: &Device<'_>, photo: &str) -> Value {
         meter("update", "m-2", 1, OWN)
     ]);
     ana.push_batch("b", &batch).await.ok()
+}
+
+/// Pushes a submission without a required field. Returns the id of the batch.
+async fn push_rejected_batch(ana: &Device<'_>) -> String {
+    let payload = json!({"id": "s-3", "form_id": "f"});
+    let submission = item("submission", "create", "user/ana", "s-3", 0).payload(payload);
+    let batch = ana.push_batch("rejected", &json!([submission])).await.ok();
+    assert_eq!(batch["results"][0]["status"], "error", "{batch}");
+    batch["batch_id"].as_str().expect("an id").to_owned()
 }
 
 fn conflict_id(result: &Value) -> String {

@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Value, json};
 use tidemark_tests::Stack;
 
-use super::{ASKS, GROUP, IntruderKnowledge, OWN, ask, rows, summary, tenant};
+use super::{GROUP, IntruderKnowledge, OWN, ask, asks, rows, summary, tenant};
 use crate::auth::{Key, good_claims};
 
 /// Returns the claims of an admin of the tenant.
@@ -83,7 +83,7 @@ async fn unverified_tokens_reach_no_route() {
     let before = rows(&stack);
 
     for (what, token) in &unverified(&stack) {
-        for it in ASKS {
+        for it in asks() {
             let response = ask(&stack, it, &known, token.as_deref()).await;
             let place = format!("{what}: {} {}", it.method, it.route);
             assert_eq!(summary(&response), "401 unauthenticated", "{place}");
@@ -105,7 +105,7 @@ async fn assert_accepted_everywhere(stack: &Stack, known: &IntruderKnowledge) {
     let signed = Key::development().sign(&admin_claims(stack));
     let authorization = format!("Bearer {signed}");
     let mut statuses = BTreeSet::new();
-    for it in ASKS {
+    for it in asks() {
         statuses.insert(ask(stack, it, known, Some(&authorization)).await.status);
     }
     assert!(

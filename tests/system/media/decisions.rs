@@ -153,6 +153,28 @@ async fn manual_merge_stores_only_verified_keys() {
 }
 
 #[tokio::test]
+async fn field_pick_stores_only_verified_keys() {
+    let stack = stack();
+    let kept = uploaded(&stack, "ana").await;
+    let id = conflicted(&stack, json!({"media": [kept]})).await;
+    let picking = |fields: Value| json!({"resolution": "field_pick", "fields": fields, "expected_server_version": 2});
+
+    for foreign in foreign_keys(&stack).await {
+        let request = picking(json!({"media": "client", "cover": {"value": foreign}}));
+        assert_rejected(&stack, &id, &request, "fields.cover").await;
+    }
+    let request = picking(json!({"media": {"value": 7}}));
+    assert_rejected(&stack, &id, &request, "fields.media").await;
+
+    let request = picking(json!({"media": "client", "cover": {"value": kept}}));
+    let stored = &resolve(&stack, &id, &request).await.ok()["server_payload"];
+    assert_eq!(
+        [&stored["media"], &stored["cover"], &stored["by"]],
+        [&json!([kept]), &json!(kept), &json!("ben")]
+    );
+}
+
+#[tokio::test]
 async fn manual_merge_keeps_keys_the_resource_had() {
     let stack = stack();
     let (ana, ben) = (stack.device("ana", "phone"), stack.device("ben", "pc"));

@@ -64,7 +64,7 @@ impl Recorder {
 }
 
 fn file() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/openapi/responses.json")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("support/openapi/responses.json")
 }
 
 /// Returns the type of a value and, recursively, of its fields and elements.

@@ -46,6 +46,10 @@ fn manual_merge() -> Value {
     json!({"resolution": "manual_merge", "payload": {"a": 1}})
 }
 
+fn field_pick() -> Value {
+    json!({"resolution": "field_pick", "fields": {"a": "client"}, "expected_server_version": 7})
+}
+
 /// Returns a copy of an object with this field.
 fn with(value: &Value, name: &str, field: Value) -> Value {
     let mut value = value.clone();
@@ -61,7 +65,7 @@ fn without(value: &Value, name: &str) -> Value {
 }
 
 /// Returns values of unions that have the fields of another variant, or lack those of their own.
-fn mixed_variants() -> [(&'static str, Value); 13] {
+fn mixed_variants() -> [(&'static str, Value); 16] {
     let ([ok, conflict, error], [created, deleted]) = (item_results(), changes());
     let [update, _] = push_items();
     let accept = json!({"resolution": "accept_client", "payload": {}});
@@ -77,6 +81,12 @@ fn mixed_variants() -> [(&'static str, Value); 13] {
         ("Change", without(&created, "payload")),
         ("Change", with(&deleted, "payload", json!({}))),
         ("ResolveRequest", without(&manual_merge(), "payload")),
+        ("ResolveRequest", without(&field_pick(), "fields")),
+        (
+            "ResolveRequest",
+            without(&field_pick(), "expected_server_version"),
+        ),
+        ("ResolveRequest", with(&manual_merge(), "fields", json!({}))),
         ("ResolveRequest", accept),
         ("PushItem", without(&update, "payload")),
     ]
@@ -88,6 +98,7 @@ fn union_variants_accept_only_their_fields() {
         manual_merge(),
         json!({"resolution": "accept_client"}),
         json!({"resolution": "accept_server", "payload": null}),
+        field_pick(),
     ];
     let by_temp_id = Item::new("meter", "delete", 0).temp_id("t").into();
     for (schema, values) in [
@@ -115,8 +126,10 @@ fn unions_name_their_discriminator() {
         ("ItemResult", "status", 3),
         ("Change", "action", 3),
         ("ConflictEntry", "status", 2),
-        ("ResolveRequest", "resolution", 3),
-        ("AuditEntry", "action", 5),
+        ("ResolveRequest", "resolution", 4),
+        ("BulkResolveResult", "status", 4),
+        ("AuditEntry", "action", 6),
+        ("BatchReplayResult", "status", 3),
     ] {
         let discriminator = &schemas[name]["discriminator"];
         assert_eq!(

@@ -74,6 +74,7 @@ async fn day_leaves_no_secrets_in_logs() {
         "admin",
         "batches",
         "changelog",
+        "console",
         "notify",
         "presign",
         "pull",

@@ -7,8 +7,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use tidemark_core::{
     model::{
         limits::{
-            BATCH_ITEMS_MAX, BODY_BYTES_MAX, PAGE_READ_BYTES_MAX, PAYLOAD_BYTES_MAX,
-            RESPONSE_BYTES_MAX, SEGMENT_BYTES_MAX, STATUS_BYTES_MAX,
+            BATCH_ITEMS_MAX, BODY_BYTES_MAX, BULK_BYTES_MAX, PAGE_READ_BYTES_MAX,
+            PAYLOAD_BYTES_MAX, RESPONSE_BYTES_MAX, SEGMENT_BYTES_MAX, STATUS_BYTES_MAX,
         },
         work,
     },
@@ -41,6 +41,8 @@ const NONE: RouteLimit = RouteLimit {
     calls: 0,
 };
 const SMALL: usize = 40_000;
+/// The passes over the response to a GET request that make its entity tag.
+const TAG: usize = 1;
 /// The text of the largest batch and of its results, in bytes.
 const BATCH: usize = 2 * BODY_BYTES_MAX;
 /// The part of the log that is read to determine whether a change was delivered, or for a page, in
@@ -75,10 +77,17 @@ const BOUNDS: &[RouteLimit] = &[
     },
     RouteLimit {
         route: ("GET", "sync/limits"),
+        passes: TAG,
+        ..NONE
+    },
+    RouteLimit {
+        route: ("GET", "me"),
+        passes: TAG,
         ..NONE
     },
     RouteLimit {
         route: ("GET", "devices"),
+        passes: TAG,
         extra: SMALL,
         rows: 60,
         calls: 20,
@@ -86,19 +95,27 @@ const BOUNDS: &[RouteLimit] = &[
     },
     RouteLimit {
         route: ("GET", "conflicts"),
+        passes: TAG,
         extra: SMALL,
         unpacked: 1_000_000,
         rows: 200,
-        calls: 20,
+        calls: 22,
+    },
+    RouteLimit {
+        route: ("GET", "conflicts/summary"),
+        passes: TAG,
+        extra: SMALL,
+        rows: 50,
+        calls: 9,
         ..NONE
     },
     RouteLimit {
         route: ("GET", "conflicts/{id}"),
+        passes: TAG + 1,
         extra: SMALL,
         unpacked: LOG,
         rows: 100,
         calls: 12,
-        ..NONE
     },
     RouteLimit {
         route: ("POST", "conflicts/{id}/resolve"),
@@ -109,12 +126,20 @@ const BOUNDS: &[RouteLimit] = &[
         ..NONE
     },
     RouteLimit {
+        route: ("POST", "conflicts/resolve"),
+        passes: 3,
+        extra: SMALL,
+        unpacked: BULK_BYTES_MAX + CONFLICT,
+        rows: 150,
+        calls: 150,
+    },
+    RouteLimit {
         route: ("POST", "media/presign"),
         ..NONE
     },
     RouteLimit {
         route: ("GET", "batches/{id}"),
-        passes: 4,
+        passes: 4 + TAG,
         unpacked: BATCH,
         rows: 6,
         calls: 6,
@@ -129,20 +154,44 @@ const BOUNDS: &[RouteLimit] = &[
         ..NONE
     },
     RouteLimit {
+        route: ("GET", "batches"),
+        passes: TAG,
+        extra: SMALL,
+        rows: 100,
+        calls: 14,
+        ..NONE
+    },
+    RouteLimit {
+        route: ("POST", "batches/replay"),
+        passes: 8,
+        unpacked: BULK_BYTES_MAX + BATCH,
+        rows: 250,
+        calls: 60,
+        ..NONE
+    },
+    RouteLimit {
+        route: ("POST", "batches/{id}/items/{index}/correct"),
+        passes: 8,
+        unpacked: BATCH,
+        rows: 20,
+        calls: 12,
+        ..NONE
+    },
+    RouteLimit {
         route: ("GET", "audit"),
+        passes: TAG,
         extra: SMALL,
         unpacked: RESPONSE_BYTES_MAX + 2 * PAYLOAD_BYTES_MAX,
         rows: 60,
         calls: 10,
-        ..NONE
     },
     RouteLimit {
         route: ("GET", "status"),
+        passes: TAG,
         extra: SMALL,
         unpacked: STATUS_BYTES_MAX + SEGMENT_BYTES_MAX,
         rows: 100,
         calls: 8,
-        ..NONE
     },
 ];
 
@@ -258,6 +307,11 @@ async fn limits_stay_within_their_bound() {
 }
 
 #[tokio::test]
+async fn identity_stays_within_its_bound() {
+    check("GET", "me", ALL).await;
+}
+
+#[tokio::test]
 async fn devices_stay_within_their_bound() {
     check("GET", "devices", ALL).await;
 }
@@ -268,6 +322,11 @@ async fn conflict_list_stays_within_its_bound() {
 }
 
 #[tokio::test]
+async fn conflict_summary_stays_within_its_bound() {
+    check("GET", "conflicts/summary", ALL).await;
+}
+
+#[tokio::test]
 async fn conflict_stays_within_its_bound() {
     check("GET", "conflicts/{id}", ALL).await;
 }
@@ -275,6 +334,11 @@ async fn conflict_stays_within_its_bound() {
 #[tokio::test]
 async fn resolution_stays_within_its_bound() {
     check("POST", "conflicts/{id}/resolve", ALL).await;
+}
+
+#[tokio::test]
+async fn bulk_resolution_stays_within_its_bound() {
+    check("POST", "conflicts/resolve", ALL).await;
 }
 
 #[tokio::test]
@@ -290,6 +354,21 @@ async fn batch_stays_within_its_bound() {
 #[tokio::test]
 async fn replay_stays_within_its_bound() {
     check("POST", "batches/{id}/replay", ALL).await;
+}
+
+#[tokio::test]
+async fn batch_list_stays_within_its_bound() {
+    check("GET", "batches", ALL).await;
+}
+
+#[tokio::test]
+async fn bulk_replay_stays_within_its_bound() {
+    check("POST", "batches/replay", ALL).await;
+}
+
+#[tokio::test]
+async fn correction_stays_within_its_bound() {
+    check("POST", "batches/{id}/items/{index}/correct", ALL).await;
 }
 
 #[tokio::test]

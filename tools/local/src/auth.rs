@@ -1,8 +1,10 @@
 //! The development key, which signs tokens that only local runners accept. The key is public: it is
 //! part of this file and of every build, so the JWKS of a deployment must never contain it.
 
+use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
+use tidemark_core::model::principal::Principal;
 
 /// Issuer of development tokens. No other party can own a host name under `localhost`.
 pub const ISSUER: &str = "https://tidemark.localhost/";
@@ -81,6 +83,18 @@ pub fn mint(
     header.kid = Some(KEY_ID.to_owned());
     let key = EncodingKey::from_ed_der(&[PKCS8_PREFIX.as_slice(), SEED.as_slice()].concat());
     jsonwebtoken::encode(&header, &claims, &key)
+}
+
+/// Returns a token for a user who signs in to the console of a local runner, or `None` if the crypto
+/// provider rejects the key.
+pub fn mint_for_console(principal: &Principal, now: DateTime<Utc>) -> Option<String> {
+    let identity = Identity {
+        tenant: &principal.tenant,
+        user: &principal.user,
+        roles: &principal.roles,
+        channels: &principal.groups,
+    };
+    mint(identity, now.timestamp(), TTL_S).ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The command line: starts the system or its DynamoDB alone, or prints a token or an environment.
 //! All texts for a person at a terminal are in this module.
 
+mod demo;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +36,9 @@ enum Command {
     /// Prints the environment with which the functions' binaries use a running runner, in the
     /// format of `cargo lambda watch --env-file`.
     Env(EnvArgs),
+    /// Fills a tenant of a running runner with realistic data: users, photos, conflicts of every
+    /// kind, rejected items and devices that lag behind. A second run adds nothing.
+    Demo(demo::DemoArgs),
     /// Runs the embedded DynamoDB alone, streams included, without tables: for emulators and tools
     /// that want one.
     #[command(name = "dynamodb")]
@@ -88,7 +93,7 @@ struct TokenArgs {
     /// User the token speaks for: 1 to 256 bytes.
     #[arg(long, value_parser = name)]
     user: String,
-    /// A role, 1 to 256 bytes; may be repeated.
+    /// A role, 1 to 256 bytes; may be repeated. `admin`, `viewer` and `operator` have a meaning.
     #[arg(long = "role", value_name = "ROLE", value_parser = name)]
     roles: Vec<String>,
     /// A group whose channel the user reads and writes, 1 to 256 bytes; may be repeated up to 100
@@ -122,6 +127,7 @@ pub async fn main() -> ExitCode {
     let done = match cli.command {
         Some(Command::Token(arguments)) => token(&arguments),
         Some(Command::Env(arguments)) => env(&arguments).map_err(|error| error.to_string()),
+        Some(Command::Demo(arguments)) => demo::run(&arguments).await,
         Some(Command::DynamoDb(arguments)) => {
             dynamodb(arguments).await.map_err(|error| error.to_string())
         }
@@ -240,6 +246,7 @@ fn welcome(addr: &str, data_location: &str) -> String {
     format!(
         r#"tidemark is listening on http://{addr}
 data: {data_location}
+console: http://{addr}/console
 
 A first push and pull, from another terminal:
 
@@ -253,6 +260,7 @@ A first push and pull, from another terminal:
     -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' \
     -d '{{"since_token":null,"device_id":"phone-2"}}'
 
+Realistic data to look at: cargo run -- demo --url http://{addr}
 What is stored: aws dynamodb scan --table-name resources --endpoint-url http://{addr} --region us-east-1 --no-sign-request
 Ctrl-C stops it."#
     )

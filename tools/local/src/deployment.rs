@@ -10,6 +10,7 @@ use std::sync::Arc;
 use lambda_http::{Context as LambdaContext, LambdaEvent};
 use serde_json::Value;
 use tidemark_aws::Clock;
+use tidemark_core::model::principal::{OPERATOR, VIEWER};
 
 use crate::auth;
 use crate::engine::Engine;
@@ -17,7 +18,9 @@ use crate::gateway::invoke::{Invocation, Invocations};
 use crate::gateway::{Function, Functions};
 use crate::store::{ACCESS_KEY, SECRET_KEY};
 use crate::template::{Template, TemplateError};
-pub use contexts::{Clients, context, context_with_dead_letters, context_with_media};
+pub use contexts::{
+    Clients, context, context_of_console, context_with_dead_letters, context_with_media,
+};
 pub use streams::{StreamConsumer, StreamFunction, stream_consumer, stream_function};
 
 /// Origins whose pages may use every runner: development servers on this machine, on any port.
@@ -200,6 +203,13 @@ pub fn functions(
             serving!(tidemark_batches(context, media) = with_media("batches")?),
         ),
         (
+            "console",
+            serving!(
+                tidemark_console(context, media, dead_letters) =
+                    context_of_console(template, clients("console"), clock.clone())?
+            ),
+        ),
+        (
             "presign",
             serving!(tidemark_presign(context, media) = with_media("presign")?),
         ),
@@ -269,12 +279,14 @@ fn lambda_context(clock: &Clock) -> LambdaContext {
     context
 }
 
-fn development_parameters() -> [(&'static str, String); 6] {
+fn development_parameters() -> [(&'static str, String); 8] {
     [
         ("JwtIssuer", auth::ISSUER.to_owned()),
         ("JwtAudience", auth::AUDIENCE.to_owned()),
         ("Jwks", auth::jwks()),
         ("JwksUrl", String::new()),
+        ("RoleViewer", VIEWER.to_owned()),
+        ("RoleOperator", OPERATOR.to_owned()),
         ("TokenSecondsMax", auth::TTL_S.to_string()),
         ("MediaSecret", MEDIA_SECRET.to_owned()),
     ]

@@ -2,7 +2,7 @@
 //! events of functions and their responses into HTTP, with the limits and the error messages of API
 //! Gateway. It never inspects a body or a token.
 //!
-//! The same port serves the embedded engines: `POST /` with DynamoDB's `x-amz-target` header, so
+//! The same port serves the console at `/console`, and the embedded engines: `POST /` with DynamoDB's `x-amz-target` header, so
 //! that `aws dynamodb scan --table-name resources --endpoint-url http://127.0.0.1:9080 --region
 //! us-east-1` returns the stored items (with any credentials), `/media/…`, path-style S3, and
 //! Lambda's Invoke API for the functions that operators invoke. [`Guard`] precedes all of them and

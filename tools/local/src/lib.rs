@@ -9,6 +9,7 @@
 pub mod auth;
 pub mod cli;
 pub mod data_folder;
+pub mod demo;
 pub mod deployment;
 pub mod engine;
 pub mod event_source;

@@ -55,7 +55,24 @@ impl Batch {
         items: &[Json],
         mode: Mode,
     ) -> Result<Self, Error> {
-        let intake = intake::read(items.iter().map(|item| read_item(item)), sender);
+        Self::load_part(context, sender, items, |_| true, mode).await
+    }
+
+    /// Parses the items like [`Self::load`], and keeps those whose index `is_selected`. The others
+    /// must have a result when the batch is decided: they are not decided, and the selected items
+    /// may refer to their creates.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Self::load`].
+    pub async fn load_part(
+        context: &Context,
+        sender: Sender<'_>,
+        items: &[Json],
+        is_selected: impl Fn(usize) -> bool,
+        mode: Mode,
+    ) -> Result<Self, Error> {
+        let mut intake = intake::read(items.iter().map(|item| read_item(item)), sender);
+        select(&mut intake, is_selected);
         let reads = BatchReads::of(&intake.groups, sender, mode);
 
         let (tables, tenant) = (&context.tables, &sender.principal.tenant);
@@ -137,4 +154,13 @@ impl Batch {
         // Boxed to reduce the nesting depth of futures, which the compiler limits.
         Box::pin(run.run(scheduler, rows, results)).await
     }
+}
+
+/// Removes the items whose index is not selected, and the groups that have no other items.
+fn select(intake: &mut Intake, is_selected: impl Fn(usize) -> bool) {
+    for group in &mut intake.groups {
+        group.items.retain(|item| is_selected(item.index()));
+    }
+    intake.groups.retain(|group| !group.items.is_empty());
+    intake.rejected.retain(|result| is_selected(result.index));
 }

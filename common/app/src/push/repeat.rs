@@ -74,7 +74,11 @@ pub(super) async fn complete(
             .copied();
         let key = keys
             .get(&result.index)
-            .filter(|key| !loaded.unreadable.contains(*key));
+            .filter(|key| !loaded.unreadable.contains(*key))
+            // An admin may have corrected the id of the item, so that it is about another resource.
+            .filter(|key| {
+                result.correction.is_none() || result.server_id.as_ref() == Some(&key.id)
+            });
         let current = key.map(|key| loaded.rows.get(key));
         response::complete_repeated(result, current, resolution);
     }

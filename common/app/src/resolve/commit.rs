@@ -22,6 +22,25 @@ pub(super) enum AttemptOutcome {
     NotHeld(Vec<UniqueKey>),
 }
 
+/// Checks that no other resource holds a value that the plan claims, as the transaction would.
+pub(super) async fn check_claims(
+    context: &Context,
+    conflict: &Conflict,
+    plan: &ResolvePlan,
+) -> Result<(), Error> {
+    let claims = &plan.unique.claims;
+    if claims.is_empty() {
+        return Ok(());
+    }
+
+    let mut holders = context.tables.unique_keys.holders(claims).await?;
+    holders.retain(|_, holder| *holder != conflict.resource);
+    match claims.iter().find(|key| holders.contains_key(key)) {
+        Some(key) => Err(unique_violation(key, holders.remove(key)).into()),
+        None => Ok(()),
+    }
+}
+
 /// Writes the resolution in one transaction.
 pub(super) async fn transact(
     context: &Context,

@@ -1,7 +1,10 @@
 //! The two products of API Gateway, and the responses that they expect from a function.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayV2httpResponse};
-use lambda_http::{Body, Response};
+use lambda_http::{
+    Body, Response,
+    http::{HeaderMap, header},
+};
 use serde_json::value::to_raw_value;
 use tidemark_core::model::json::Json;
 
@@ -36,10 +39,21 @@ pub fn respond(shape: Shape, response: Response<Body>) -> serde_json::Result<Jso
         Shape::Http => {
             let mut response = ApiGatewayV2httpResponse::default();
             response.status_code = status;
-            response.headers = parts.headers;
+            (response.headers, response.cookies) = without_cookies(parts.headers);
             response.body = body;
             response.is_base64_encoded = is_base64_encoded;
             to_raw_value(&response)
         }
     }
+}
+
+/// Separates the cookies that a response sets from its other headers. An HTTP API expects them in a
+/// list, because it accepts one value per header.
+fn without_cookies(mut headers: HeaderMap) -> (HeaderMap, Vec<String>) {
+    let set = headers.get_all(header::SET_COOKIE).iter();
+    let cookies = set
+        .filter_map(|cookie| cookie.to_str().ok().map(ToOwned::to_owned))
+        .collect();
+    headers.remove(header::SET_COOKIE);
+    (headers, cookies)
 }

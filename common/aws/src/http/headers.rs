@@ -12,10 +12,10 @@ use tidemark_core::wire::{
 };
 
 /// The response headers that a page may read.
-const EXPOSED: HeaderValue = HeaderValue::from_static("retry-after, x-amzn-requestid");
+const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after, x-amzn-requestid");
 /// The request headers that a page may send.
 const ALLOWED: HeaderValue =
-    HeaderValue::from_static("authorization, content-type, content-encoding");
+    HeaderValue::from_static("authorization, content-type, content-encoding, if-none-match");
 /// The seconds for which a browser may cache a preflight response.
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("3600");
 
@@ -65,9 +65,11 @@ pub(super) fn preflight(
     path: &str,
     origins: &AllowedOrigins,
 ) -> Result<Response<Body>, Problem> {
+    // A route without placeholders takes precedence over routes whose placeholders also match.
+    let is_exact = ROUTES.iter().any(|route| route.path == path);
     let methods: Vec<_> = ROUTES
         .iter()
-        .filter(|route| route.path == path || route.is_of(path))
+        .filter(|route| route.path == path || !is_exact && route.is_of(path))
         .map(|route| route.method)
         .collect();
     if methods.is_empty() {

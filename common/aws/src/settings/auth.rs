@@ -1,5 +1,7 @@
 //! The settings for the authentication of callers (§1).
 
+use tidemark_core::model::principal::ADMIN;
+
 use super::{SettingsError, Variables};
 
 /// The maximum token validity that can be configured, in seconds: ten years.
@@ -26,6 +28,15 @@ pub struct AuthSettings {
     /// `CLAIM_AUDIENCE`: the claim with the audience. Defaults to `aud`; Cognito's access tokens
     /// use `client_id`.
     pub audience_claim: String,
+    /// `ROLE_VIEWER`: the text in the roles claim that makes the caller a viewer. If it is not set,
+    /// no user is a viewer. Never `admin`.
+    pub viewer_role: Option<String>,
+    /// `ROLE_OPERATOR`: the text in the roles claim that makes the caller an operator. If it is not
+    /// set, no user is an operator. Never `admin`, which each tenant assigns to its own users.
+    pub operator_role: Option<String>,
+    /// `OPERATOR_TENANT`: the tenant whose users may be operators. If it is not set, users of every
+    /// tenant may be.
+    pub operator_tenant: Option<String>,
     /// `TOKEN_SECONDS_MAX`: the maximum lifetime of a token in seconds, from `iat`, or from now if
     /// the token has no `iat`. Defaults to one day.
     pub token_seconds_max: u64,
@@ -56,16 +67,34 @@ impl AuthSettings {
             issuer: variables.required("JWT_ISSUER")?,
             audience: variables.required("JWT_AUDIENCE")?,
             keys,
+
             user_claim: variables.or_default("CLAIM_USER", "sub"),
             tenant_claim: variables.or_default("CLAIM_TENANT", "tenant"),
             roles_claim: variables.or_default("CLAIM_ROLES", "roles"),
             channels_claim: variables.or_default("CLAIM_CHANNELS", "channels"),
             audience_claim: variables.or_default("CLAIM_AUDIENCE", "aud"),
+
+            viewer_role: role_text(variables, "ROLE_VIEWER")?,
+            operator_role: role_text(variables, "ROLE_OPERATOR")?,
+            operator_tenant: variables.optional("OPERATOR_TENANT"),
+
             token_seconds_max: variables.number("TOKEN_SECONDS_MAX", "86400", TOKEN_SECONDS_MAX)?,
             token_type: variables.optional("TOKEN_TYPE"),
             token_use: variables.optional("TOKEN_USE"),
         })
     }
+}
+
+/// Returns the text in the roles claim that grants a role, if it is set.
+fn role_text(
+    variables: Variables<'_>,
+    name: &'static str,
+) -> Result<Option<String>, SettingsError> {
+    let text = variables.optional(name);
+    if text.as_deref() == Some(ADMIN) {
+        return Err(SettingsError::AdminText(name));
+    }
+    Ok(text)
 }
 
 impl KeySource {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tidemark_core::model::{
     audit::AuditEntry,
     json,
-    limits::{AUDIT_SHARDS, CHUNK_BYTES_MAX},
+    limits::{AUDIT_SHARDS, CHUNK_BYTES_MAX, is_name},
 };
 
 pub use list::PackedEntry;
@@ -84,7 +84,7 @@ impl Tables {
 impl AuditLog {
     /// Returns whether `id` can be the id of an entry, as opposed to the key of a part.
     pub fn is_entry(id: &str) -> bool {
-        !id.is_empty() && id < LEGACY_PARTS
+        is_name(id) && id < LEGACY_PARTS
     }
 
     /// Returns the transaction items that append an entry.

@@ -12,8 +12,10 @@
 //! Legacy rows (`tenant` / conflict id) are read, joined and resolved in their own format.
 
 mod by_device;
+mod count;
 mod encode;
 mod find;
+mod index;
 mod keys;
 mod legacy;
 mod list;
@@ -33,7 +35,7 @@ use tidemark_core::model::resource::EditId;
 
 pub use by_device::{DeviceConflict, NewestConflicts};
 pub use find::DeviceConflicts;
-pub use list::ConflictCursor;
+pub use index::ConflictCursor;
 pub(crate) use resolution::read_resolution;
 
 use super::{Table, statements::WriteOutcome};

@@ -3,6 +3,8 @@
 //! `tidemark_app::push` lists. The same partition contains create#type#temp id: the failed creates
 //! of the device, to which later batches may refer (§3.10).
 
+pub(super) mod index;
+mod list;
 mod results;
 
 use std::{
@@ -17,9 +19,10 @@ use aws_sdk_dynamodb::{
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 use tidemark_core::{
-    model::{ids::BatchId, key, result::ItemResult},
+    model::{batch::Failures, ids::BatchId, key, result::ItemResult},
     rules::{
         batch::without_payload,
+        batch_list,
         push::edit::{Sender, TempId},
     },
 };
@@ -72,6 +75,19 @@ struct BatchRow {
     results: Vec<u8>,
     processed_at: i64,
     expires_at: i64,
+    /// Shard in the index `by_outcome`. The four attributes are absent if every result is `ok`, and
+    /// in rows of earlier builds; their names are short, because rows are charged by the kilobyte.
+    #[serde(rename = "fk", default, skip_serializing_if = "Option::is_none")]
+    failed_shard: Option<String>,
+    /// Place in the index.
+    #[serde(rename = "f_at", default, skip_serializing_if = "Option::is_none")]
+    failed_place: Option<i64>,
+    /// Number of results with an error.
+    #[serde(rename = "fe", default, skip_serializing_if = "Option::is_none")]
+    errors: Option<usize>,
+    /// Number of results with a conflict.
+    #[serde(rename = "fc", default, skip_serializing_if = "Option::is_none")]
+    conflicts: Option<usize>,
 }
 
 /// The record of a create that failed with an error.
@@ -292,7 +308,16 @@ impl SyncBatches {
         let results: Vec<_> = results.map(StoredResult::from).collect();
         let results = serde_json::to_vec(&results);
 
+        let failures = batch_list::failures(&batch.results);
+        let is_listed = failures != Failures::default();
+        let index_keys = is_listed.then(|| index::keys(tenant, batch_id, batch.processed_at));
+        let (failed_shard, failed_place) = index_keys.unzip();
+
         Ok(BatchRow {
+            failed_shard,
+            failed_place,
+            errors: is_listed.then_some(failures.errors),
+            conflicts: is_listed.then_some(failures.conflicts),
             pk: partition(tenant, &batch_id.user, &batch_id.device_id),
             sk: batch_id.unique.clone(),
             digest: digest.to_vec(),

@@ -1,6 +1,8 @@
 //! `sync_items`: tenant#user#device#batch / chunk. The raw items of each batch and the claims of
 //! the caller, packed, stored before any item is applied (§3.11).
 
+mod list;
+
 use std::borrow::Cow;
 
 use crate::tables::format::pack;
@@ -19,7 +21,10 @@ use tidemark_core::model::{
     principal::Principal,
 };
 
-use super::{Row, Table, conflicting_row, expiry, from_packed, from_row, moment, query_all};
+use super::{
+    Row, Table, conflicting_row, expiry, from_packed, from_row, moment, query_all,
+    sync_batches::index,
+};
 use crate::error::Error;
 
 /// Client for the table `sync_items`.
@@ -112,6 +117,12 @@ struct FirstRow<'a> {
     packed: &'a [u8],
     received_at: i64,
     expires_at: i64,
+    /// Shard and place in the index `by_received`. The names are short, because each batch stores
+    /// them and rows are charged by the kilobyte. Rows of earlier builds lack both.
+    #[serde(rename = "rk")]
+    received_shard: String,
+    #[serde(rename = "r_at")]
+    received_place: i64,
 }
 
 /// The content of [`FirstRow`] as it is deserialized.
@@ -199,7 +210,7 @@ impl SyncItems {
         });
         futures_util::future::try_join_all(puts).await?;
 
-        let received_at = now.timestamp_millis();
+        let (received_shard, received_place) = index::keys(&principal.tenant, batch_id, now);
         let chunks = 1 + chunks.len();
         self.put_first(&FirstRow {
             pk: &pk,
@@ -208,8 +219,10 @@ impl SyncItems {
             pack: &pack,
             chunks,
             packed: first,
-            received_at,
+            received_at: now.timestamp_millis(),
             expires_at,
+            received_shard,
+            received_place,
         })
         .await
     }

@@ -18,6 +18,9 @@ pub enum AuditAction {
     ReplayStarted,
     /// A replay of a batch ended; `before` and `after` contain its results.
     ReplayFinished,
+    /// An admin ran a rejected item of a batch with another payload. There are two entries: one
+    /// before anything is applied, and one with the result.
+    ItemCorrected,
     /// An admin pushed to channels that only the role `admin` permits them to write.
     AdminWrite,
     /// An operator repaired or reset the change log of a channel.
@@ -29,6 +32,7 @@ keywords!(
     ConflictResolved => "conflict_resolved",
     ReplayStarted => "replay_started",
     ReplayFinished => "replay_finished",
+    ItemCorrected => "item_corrected",
     AdminWrite => "admin_write",
     Repair => "repair",
 );
@@ -63,9 +67,11 @@ pub struct AuditEntry {
     pub user: String,
     /// The device whose edits the action concerns.
     pub device_id: String,
-    /// For a replay: the id of the batch.
+    /// For a replay or a correction: the id of the batch.
     pub batch_id: Option<String>,
-    /// For a replay: the claims that it runs with.
+    /// For an action of a bulk request: the id that the entries of the request share.
+    pub bulk_id: Option<String>,
+    /// For a replay or a correction: the claims that it runs with.
     pub runs_as: Option<RunsAs>,
     /// For an admin's push: the resources that it writes.
     pub resources: Vec<WrittenResource>,
@@ -79,10 +85,12 @@ pub struct AuditEntry {
     pub resource_id: Option<String>,
     /// For a resolution: how the conflict was resolved.
     pub resolution: Option<Resolution>,
-    /// For a resolution: the note that accompanies it. For a repair: what the repair does.
+    /// For a resolution or a correction: the note that accompanies it. For a repair: what the
+    /// repair does.
     pub note: Option<String>,
     /// The state before the action, as JSON: for a resolution the resource, for a replay its
-    /// results without payloads. `None` if there was none.
+    /// results without payloads, for a correction the item and its result. `None` if there was
+    /// none.
     pub before: Option<Json>,
     /// The state after the action, in the same form; `None` if the resource does not exist.
     pub after: Option<Json>,
@@ -100,6 +108,7 @@ impl AuditEntry {
             user: by.to_owned(),
             device_id: String::new(),
             batch_id: None,
+            bulk_id: None,
             runs_as: None,
             resources: Vec::new(),
             conflict_id: None,

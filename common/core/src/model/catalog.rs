@@ -78,6 +78,13 @@ impl Catalog {
         Ok(Self { types })
     }
 
+    /// Returns the types by name, in alphabetical order.
+    pub fn types(&self) -> impl Iterator<Item = (&str, &ResourceType)> {
+        self.types
+            .iter()
+            .map(|(name, rules)| (name.as_str(), rules))
+    }
+
     /// Returns the rules of the type `name`.
     pub fn get(&self, name: &str) -> Option<&ResourceType> {
         self.types.get(name)

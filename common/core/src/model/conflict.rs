@@ -1,6 +1,8 @@
 //! Conflicts (§5, §3.5): edits of a device that were not applied, stored together with the server's
 //! state until the conflict is resolved.
 
+mod counts;
+mod filter;
 mod summary;
 mod write;
 
@@ -15,6 +17,8 @@ use crate::model::{
     result::ItemCode,
 };
 
+pub use counts::{ConflictCount, CountedConflict, OpenConflictCounts};
+pub use filter::{ConflictFilter, ListOrder, ListedStatus};
 pub use summary::{ConflictSummary, Neighbor};
 pub use write::{ConflictWrite, SupersededConflict};
 
@@ -45,6 +49,9 @@ pub struct ConflictOutcome {
     /// For a manual merge: digest of the canonical payload, which distinguishes a repeated request
     /// from a different one.
     pub merged_digest: Option<[u8; 16]>,
+    /// For a resolution by field: digest of the picks and of the expected version, because the
+    /// payload that the same picks compose depends on the version.
+    pub picked_digest: Option<[u8; 16]>,
 }
 
 /// The row in which a conflict is stored. The rules pass it from the lookup to the write and do not
@@ -102,4 +109,27 @@ pub struct ConflictEdit {
     pub client_version: u64,
     /// The base version, as the device sent it.
     pub base_version: Option<u64>,
+    /// For an update: the values that the fields of the patch had in the device's base. `None` if
+    /// the device did not send them.
+    pub was: Option<Json>,
 }
+
+/// The content that a device had when it made the first edits of a conflict (§5.1).
+#[derive(Debug, Clone)]
+pub struct ConflictBase {
+    /// The fields of the content that are known.
+    pub payload: Json,
+    /// The origin of the fields.
+    pub source: BaseSource,
+}
+
+/// The origin of the base of a conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BaseSource {
+    /// The device sent them with its edits. Only fields that the edits change are known.
+    Device,
+    /// The server stores the version, in the change log or with the conflict. All fields are known.
+    Log,
+}
+
+keywords!(BaseSource, "base_source", Device => "device", Log => "log");

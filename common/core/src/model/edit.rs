@@ -35,6 +35,8 @@ pub struct SentItem {
     pub payload: Option<Json>,
     /// The top-level fields of the payload, if it is an object.
     pub fields: Option<Fields>,
+    /// The `was` of a valid item as sent, which may be any JSON value.
+    pub was: Option<Json>,
     /// The remaining parts of the edit, or the reason why the item is invalid.
     pub edit: Result<SentEdit, Rejection>,
 }

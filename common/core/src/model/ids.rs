@@ -63,7 +63,7 @@ pub fn may_be_derived(prefix: &str, text: &str) -> bool {
 
 /// The server's id of a batch. It contains user and device besides the unique part (§3.6), so that
 /// a batch can be loaded by its id alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BatchId {
     /// The user who pushed the batch.
     pub user: String,

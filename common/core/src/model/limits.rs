@@ -7,6 +7,8 @@ pub const PAYLOAD_BYTES_MAX: usize = 350 * 1024;
 pub const PAYLOAD_FIELDS_MAX: usize = 500;
 /// The maximum nesting depth of objects and arrays in one payload, the payload itself included.
 pub const NESTING_MAX: usize = 64;
+/// The maximum bytes of the `was` of an item. A larger one is ignored.
+pub const WAS_BYTES_MAX: usize = 8 * 1024;
 /// The maximum number of items of one push.
 pub const BATCH_ITEMS_MAX: usize = 50;
 /// The maximum bytes of one request body.
@@ -49,8 +51,32 @@ pub const OPEN_CONFLICTS_RECOUNT_MINUTES: i64 = 5;
 /// The number of shards of the index of a tenant's conflicts by status. A DynamoDB partition
 /// accepts 1,000 write units per second.
 pub const CONFLICT_SHARDS: u8 = 8;
+/// The number of conflicts of each shard, open or resolved, that a request for a filtered list
+/// examines.
+pub const CONFLICTS_SCANNED_MAX: usize = 500;
+/// The maximum number of open conflicts that a summary counts.
+pub const CONFLICTS_COUNTED_MAX: usize = 1000;
 /// The number of shards of a tenant's audit log, for the same reason.
 pub const AUDIT_SHARDS: u8 = 8;
+/// The number of shards of each index of a tenant's batches, for the same reason.
+pub const BATCH_SHARDS: u8 = 8;
+/// The maximum number of index entries of one shard that a list of failed batches examines for a
+/// page.
+pub const FAILED_BATCHES_EXAMINED_MAX: usize = 500;
+/// The maximum number of index entries of all shards that a list of batches without results
+/// examines for a page. Each costs a read of its results.
+pub const UNANSWERED_BATCHES_EXAMINED_MAX: usize = 500;
+/// Hours before now at which a list of batches without results begins if the caller names no time.
+pub const UNANSWERED_HOURS_DEFAULT: i64 = 24;
+/// Seconds for which a batch without results is not listed: its push may still be running.
+pub const LISTED_BATCH_AGE_SECONDS_MIN: i64 = 60;
+/// The maximum number of batches that one request replays.
+pub const REPLAYED_BATCHES_MAX: usize = 10;
+/// The maximum bytes of an id in a request to replay several batches. The server's ids are shorter.
+pub const BATCH_ID_BYTES_MAX: usize = 2048;
+/// The maximum bytes of an item in the audit entry of a correction: a payload of the largest size,
+/// with room for the other members. A larger item is omitted from the entry.
+pub const AUDITED_ITEM_BYTES_MAX: usize = 400 * 1024;
 /// The number of conflict resolutions that a resource stores.
 pub const RESOLUTIONS_MAX: usize = 4;
 /// The maximum number of media keys of one payload.
@@ -84,6 +110,16 @@ pub const MEDIA_OLD_LOOKUPS_MAX: usize = 50;
 pub const MEDIA_SECRET_BYTES_MIN: usize = 32;
 /// The maximum letters of the note that an admin adds to a resolution.
 pub const NOTE_CHARS_MAX: usize = 2000;
+/// The maximum number of conflicts of one bulk resolution.
+pub const BULK_CONFLICTS_MAX: usize = 25;
+/// The payload bytes of stored rows that a bulk request loads, after which it defers its remaining
+/// items.
+pub const BULK_BYTES_MAX: usize = 8 * 1000 * 1000;
+/// The seconds after which a bulk request defers its remaining items.
+pub const BULK_SECONDS_MAX: i64 = 10;
+/// The seconds after which a bulk request stops the work on an item and defers it, so that the
+/// results of earlier items are returned before the deadline of the function.
+pub const BULK_ITEM_SECONDS_MAX: u64 = 15;
 /// Entries of a list (conflicts, audit) if the caller names no limit.
 pub const LIST_DEFAULT: usize = 50;
 /// The maximum entries of a list.
@@ -128,6 +164,9 @@ pub const DELIVERY_SEGMENTS_MAX: usize = 64;
 /// The maximum bytes of decompressed entries that one request reads to find out what was delivered.
 /// Reaching it has the same effect as reaching [`DELIVERY_SEGMENTS_MAX`].
 pub const DELIVERY_BYTES_MAX: usize = 8 * 1000 * 1000;
+/// The number of segments that one request reads backwards to find the base of a conflict. They
+/// share the bytes of [`DELIVERY_BYTES_MAX`].
+pub const BASE_SEGMENTS_MAX: usize = 16;
 /// The maximum difference in seconds between the clocks of two functions.
 pub const CLOCK_SKEW_SECONDS_MAX: i64 = 60;
 /// Hours that the stream keeps a change: it enters the log within them, or by a repair.

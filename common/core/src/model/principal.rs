@@ -5,8 +5,12 @@ use crate::model::{
     json, key,
 };
 
-/// The only role with a meaning.
-const ADMIN: &str = "admin";
+/// The role that may read and write every channel of the tenant, and resolve and replay.
+pub const ADMIN: &str = "admin";
+/// The role that may read what an admin may read, and gains no write access.
+pub const VIEWER: &str = "viewer";
+/// The role that may read and repair the records of the deployment, of every tenant.
+pub const OPERATOR: &str = "operator";
 
 /// The caller, as its verified token states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +19,7 @@ pub struct Principal {
     pub tenant: String,
     /// The user: the `sub` of the token.
     pub user: String,
-    /// The roles; `admin` may read and write every channel of the tenant.
+    /// The roles. [`ADMIN`], [`VIEWER`] and [`OPERATOR`] have a meaning.
     pub roles: Vec<String>,
     /// The names of the groups that the caller belongs to.
     pub groups: Vec<String>,
@@ -24,7 +28,27 @@ pub struct Principal {
 impl Principal {
     /// Returns whether the caller has the role `admin`.
     pub fn is_admin(&self) -> bool {
-        self.roles.iter().any(|role| role == ADMIN)
+        self.has_role(ADMIN)
+    }
+
+    /// Returns whether the caller may read everything in its tenant: it has the role `viewer` or
+    /// `admin`.
+    pub fn is_viewer(&self) -> bool {
+        self.is_admin() || self.has_role(VIEWER)
+    }
+
+    /// Returns whether the caller has the role `operator`, which no other role contains.
+    pub fn is_operator(&self) -> bool {
+        self.has_role(OPERATOR)
+    }
+
+    fn has_role(&self, name: &str) -> bool {
+        self.roles.iter().any(|role| role == name)
+    }
+
+    /// Returns whether the caller may read the resources of `channel` of its tenant.
+    pub fn may_read(&self, channel: &Channel) -> bool {
+        self.is_viewer() || self.is_member(channel)
     }
 
     /// Returns whether the caller may read and write `channel` of its tenant.
@@ -41,13 +65,14 @@ impl Principal {
         }
     }
 
-    /// Returns the same caller without the role `admin`.
+    /// Returns the same caller without the roles that grant more than its channels: `admin`,
+    /// `viewer` and `operator`.
     #[must_use]
     pub fn without_admin(&self) -> Self {
         let roles = self
             .roles
             .iter()
-            .filter(|role| *role != ADMIN)
+            .filter(|role| ![ADMIN, VIEWER, OPERATOR].contains(&role.as_str()))
             .cloned()
             .collect();
         Self {

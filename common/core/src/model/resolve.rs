@@ -1,14 +1,19 @@
 //! The command of an admin that resolves a conflict (§5.2), and the reasons to reject it.
 
+mod bulk;
+mod pick;
 mod rejection;
+mod requested;
 
 use crate::model::{
     conflict::ConflictOutcome,
     json::{self, Json},
-    resolution::Resolution,
 };
 
+pub use bulk::{BulkResolveCommand, BulkResolveStatus, ReviewedConflict};
+pub use pick::{Pick, Picks};
 pub use rejection::{MediaRejection, ResolveRejection};
+pub use requested::RequestedResolution;
 
 /// A command to resolve a conflict.
 #[derive(Debug, Clone)]
@@ -22,11 +27,26 @@ pub struct ResolveCommand {
 }
 
 impl ResolveCommand {
-    /// Returns whether the command repeats an earlier resolution. The note and the expected version
-    /// are not compared.
+    /// Returns whether the command repeats an earlier resolution. The note is not compared, and the
+    /// expected version only with picks, whose effect depends on it.
     pub fn repeats(&self, outcome: &ConflictOutcome) -> bool {
-        self.choice.resolution() == outcome.resolution
-            && self.choice.merged_digest() == outcome.merged_digest
+        match self.picked_digest() {
+            Some(digest) => outcome.picked_digest == Some(digest),
+            None => {
+                self.choice.requested().recorded() == outcome.resolution
+                    && self.choice.merged_digest() == outcome.merged_digest
+            }
+        }
+    }
+
+    /// Returns the digest of the picks and of the expected version; `None` for another choice.
+    pub fn picked_digest(&self) -> Option<[u8; 16]> {
+        match &self.choice {
+            ResolveChoice::FieldPick(picks) => {
+                Some(picks.digest(self.expected_server_version.unwrap_or_default()))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -44,6 +64,9 @@ pub enum ResolveChoice {
         /// Digest of the payload's canonical text.
         digest: [u8; 16],
     },
+    /// The named fields of the server's content are replaced by those picked. The command has an
+    /// expected version.
+    FieldPick(Picks),
 }
 
 impl ResolveChoice {
@@ -56,11 +79,12 @@ impl ResolveChoice {
     }
 
     /// Returns the resolution that corresponds to the choice.
-    pub const fn resolution(&self) -> Resolution {
+    pub const fn requested(&self) -> RequestedResolution {
         match self {
-            Self::AcceptServer => Resolution::AcceptServer,
-            Self::AcceptClient => Resolution::AcceptClient,
-            Self::ManualMerge { .. } => Resolution::ManualMerge,
+            Self::AcceptServer => RequestedResolution::AcceptServer,
+            Self::AcceptClient => RequestedResolution::AcceptClient,
+            Self::ManualMerge { .. } => RequestedResolution::ManualMerge,
+            Self::FieldPick(_) => RequestedResolution::FieldPick,
         }
     }
 

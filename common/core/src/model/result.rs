@@ -63,6 +63,9 @@ pub struct ItemResult {
     pub error: Option<String>,
     /// For an error, whether the item may succeed when it is sent again unchanged.
     pub retryable: Option<bool>,
+    /// For an item that an admin corrected, a digest of the correction. Its payload is not that of
+    /// the stored item.
+    pub correction: Option<u64>,
 }
 
 impl ItemResult {
@@ -90,11 +93,18 @@ impl ItemResult {
             code: None,
             error: None,
             retryable: None,
+            correction: None,
         }
     }
 
     /// Returns whether the item is processed again when its batch is sent again (§3.6).
     pub fn is_retryable(&self) -> bool {
         self.retryable == Some(true)
+    }
+
+    /// Returns whether the item as it was sent must not be decided again: it was applied, or an
+    /// admin corrected it, so that it is not what was decided.
+    pub fn is_settled(&self) -> bool {
+        self.status == Status::Ok || self.correction.is_some()
     }
 }

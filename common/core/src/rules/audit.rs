@@ -120,6 +120,7 @@ impl AuditEntry {
     ///     note: None,
     ///     server_version: 1,
     ///     merged_digest: None,
+    ///     picked_digest: None,
     /// };
     /// let entry =
     ///     AuditEntry::of_decision("1".into(), Via::Api, conflict, &outcome, None, Some(&row));

@@ -9,7 +9,7 @@ use crate::{
         channel::Channel,
         json::Json,
         limits::{RESPONSE_BYTES_MAX, escaped_bytes},
-        result::{ItemResult, Status},
+        result::ItemResult,
     },
     rules::ack::Positions,
 };
@@ -63,8 +63,9 @@ pub fn page(items: Vec<Json>, from: usize) -> ItemPage {
     page
 }
 
-/// Returns the results that a replay keeps: those with the status `ok`. All other items are
-/// evaluated again.
+/// Returns the results that a replay keeps: those with the status `ok`, and those of items that an
+/// admin corrected. All other items are evaluated again. A corrected item is not, because the
+/// stored item is not what was decided.
 ///
 /// # Example
 ///
@@ -81,9 +82,7 @@ pub fn page(items: Vec<Json>, from: usize) -> ItemPage {
 /// assert!(applied_results(vec![ok, failed]).into_keys().eq([0]));
 /// ```
 pub fn applied_results(results: Vec<ItemResult>) -> BTreeMap<usize, ItemResult> {
-    let settled = results
-        .into_iter()
-        .filter(|result| result.status == Status::Ok);
+    let settled = results.into_iter().filter(ItemResult::is_settled);
     settled.map(|result| (result.index, result)).collect()
 }
 
@@ -120,6 +119,7 @@ pub fn without_payload(result: &ItemResult) -> ItemResult {
         code: result.code,
         error: result.error.clone(),
         retryable: result.retryable,
+        correction: result.correction,
     }
 }
 
@@ -157,7 +157,10 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::{model::position::Position, rules::ack::AckPosition};
+    use crate::{
+        model::{position::Position, result::Status},
+        rules::ack::AckPosition,
+    };
 
     fn text(letters: usize) -> Json {
         RawValue::from_string(format!("\"{}\"", "x".repeat(letters))).expect("test JSON")
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn only_applied_items_are_settled() {
+    fn only_applied_and_corrected_items_are_settled() {
         let ok = |index| ItemResult::ok(index, None, "m".into(), Some(1));
         let results = vec![
             ok(0),
@@ -222,11 +225,16 @@ mod tests {
                 ..ok(3)
             },
             ok(4),
+            ItemResult {
+                status: Status::Conflict,
+                correction: Some(7),
+                ..ok(5)
+            },
         ];
 
         assert_eq!(
             applied_results(results).into_keys().collect::<Vec<_>>(),
-            [0, 4]
+            [0, 4, 5]
         );
     }
 

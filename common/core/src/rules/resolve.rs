@@ -4,6 +4,7 @@
 
 mod content;
 mod media;
+mod pick;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod tests;
 use chrono::{DateTime, Utc};
 
 pub use media::NewMedia;
+pub use pick::compose;
 
 use content::ResolvedContent;
 use stored::stored;
@@ -20,7 +22,8 @@ use crate::{
         audit::{AuditEntry, Via},
         catalog::{Catalog, ResourceType},
         conflict::{Conflict, ConflictOutcome},
-        resolve::{ResolveChoice, ResolveCommand, ResolveRejection},
+        json,
+        resolve::{RequestedResolution, ResolveChoice, ResolveCommand, ResolveRejection},
         resource::Resource,
     },
     rules::{
@@ -39,6 +42,8 @@ pub struct Resolver<'a> {
     pub by: &'a str,
     /// The entry point through which the command came.
     pub via: Via,
+    /// The id of the bulk request that the command is part of.
+    pub bulk_id: Option<&'a str>,
     /// The resource types of the deployment.
     pub catalog: &'a Catalog,
 }
@@ -56,6 +61,8 @@ pub enum ResolveOutcome {
 /// The writes of a resolution, made in one transaction.
 #[derive(Debug)]
 pub struct ResolvePlan {
+    /// The resolution that the command requests.
+    pub requested: RequestedResolution,
     /// The outcome of the conflict, written on the condition that the conflict is open.
     pub outcome: ConflictOutcome,
     /// The number of edits that the decision covers, as a condition: the write fails if another
@@ -87,8 +94,8 @@ pub struct ResolvePlan {
 /// };
 ///
 /// let phone = phone::Phone::new();
-/// let resolver =
-///     Resolver { tenant: "acme", by: "root", via: Via::Api, catalog: &phone.catalog };
+/// let catalog = &phone.catalog;
+/// let resolver = Resolver { tenant: "acme", by: "root", via: Via::Api, bulk_id: None, catalog };
 /// let conflict = phone::conflict(r#"{"unit":"kWh"}"#);
 /// let meter = phone::stored(r#"{"unit":"Wh","code":"A"}"#);
 /// let resolve = |reviewed| {
@@ -131,7 +138,7 @@ pub fn decide(
 
     // Plan the writes.
     let outcome = outcome(command, resolver, resource.as_ref(), now);
-    let audit = AuditEntry::of_decision(
+    let mut audit = AuditEntry::of_decision(
         audit_id,
         resolver.via,
         audited(conflict),
@@ -139,6 +146,7 @@ pub fn decide(
         current,
         resource.as_ref(),
     );
+    audit.bulk_id = resolver.bulk_id.map(str::to_owned);
     let unique = rules.map(|rules| {
         UniqueChange::between(
             rules,
@@ -150,6 +158,7 @@ pub fn decide(
     });
 
     Ok(ResolveOutcome::Resolve(Box::new(ResolvePlan {
+        requested: command.choice.requested(),
         outcome,
         expected_edits: conflict.edits.len(),
         write: resource.map(|resource| ResourceWrite {
@@ -195,13 +204,20 @@ fn outcome(
     resource: Option<&Resource>,
     now: DateTime<Utc>,
 ) -> ConflictOutcome {
+    // A manual merge with the composed payload repeats a resolution by field.
+    let composed = match &command.choice {
+        ResolveChoice::FieldPick(_) => resource.map(|it| json::payload_digest(&it.payload)),
+        _ => None,
+    };
+
     ConflictOutcome {
-        resolution: command.choice.resolution(),
+        resolution: command.choice.requested().recorded(),
         resolved_by: resolver.by.to_owned(),
         resolved_at: now,
         note: command.note.clone(),
         server_version: resource.map_or(0, |resource| resource.server_version),
-        merged_digest: command.choice.merged_digest(),
+        merged_digest: command.choice.merged_digest().or(composed),
+        picked_digest: command.picked_digest(),
     }
 }
 
@@ -227,7 +243,7 @@ fn check(
 
     let rules = rules.ok_or(ResolveRejection::TypeRemoved)?;
     check_stored(&content.payload, rules).map_err(|rejection| ResolveRejection::Content {
-        resolution: choice.resolution(),
+        requested: choice.requested(),
         rejection,
     })
 }

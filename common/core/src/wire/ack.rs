@@ -47,6 +47,19 @@ pub struct DevicesResponse {
     pub next_cursor: Option<String>,
 }
 
+impl DevicesResponse {
+    /// Returns the page without the values that change with the time of the request.
+    #[must_use]
+    pub fn without_ages(mut self) -> Self {
+        let channels = self
+            .devices
+            .iter_mut()
+            .flat_map(|device| &mut device.channels);
+        channels.for_each(|channel| channel.lag_seconds = None);
+        self
+    }
+}
+
 /// A device and its synchronization state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -11,7 +11,7 @@ use crate::{
         json::Json,
         resolution::Resolution,
     },
-    wire::{batches::RunsAsBody, serialize_timestamp, text},
+    wire::{batches::RunsAsBody, push::ItemResultBody, serialize_timestamp, text},
 };
 
 /// A page of the audit log.
@@ -47,10 +47,13 @@ pub struct AuditEntryBody {
     pub user: String,
     /// The device whose edits the action concerns.
     pub device_id: String,
-    /// For a replay: the id of the batch.
+    /// For a replay or a correction: the id of the batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_id: Option<String>,
-    /// For a replay: the claims that it runs with.
+    /// For an action of a bulk request: the id that the entries of the request share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bulk_id: Option<String>,
+    /// For a replay or a correction: the claims that it runs with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs_as: Option<RunsAsBody>,
     /// For an admin's push: the resources that it writes.
@@ -71,7 +74,8 @@ pub struct AuditEntryBody {
     /// For a resolution: how the conflict was resolved.
     #[serde(skip_serializing_if = "Option::is_none", with = "text::option")]
     pub resolution: Option<Resolution>,
-    /// For a resolution: the note that accompanies it. For a repair: what the repair does.
+    /// For a resolution or a correction: the note that accompanies it. For a repair: what the
+    /// repair does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// The state before the action; `null` if there was none.
@@ -111,8 +115,21 @@ pub struct AuditedResource {
     pub payload: Json,
 }
 
+/// The state of a corrected item in an audit entry.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditedItem {
+    /// The item: before the correction as the device sent it, and after it with the payload of the
+    /// correction. `null` if it has more than 400 KiB.
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<Object>))]
+    pub item: Option<Json>,
+    /// The result of the item, without its payload; `null` before the corrected item was processed.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub result: Option<ItemResultBody>,
+}
+
 /// The details of an action: for a resolution the resource, for a replay its results without
-/// payloads.
+/// payloads, for a correction the item.
 #[cfg(feature = "openapi")]
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
@@ -120,5 +137,7 @@ pub enum AuditDetails {
     /// The resource, for a resolution.
     Resource(AuditedResource),
     /// The item results, for a replay.
-    Results(Vec<crate::wire::push::ItemResultBody>),
+    Results(Vec<ItemResultBody>),
+    /// The item with its result, for a correction.
+    Item(AuditedItem),
 }

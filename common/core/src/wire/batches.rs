@@ -1,4 +1,9 @@
-//! Batches (§7): the stored items and results of a push, and their replay.
+//! Batches (§7): the stored items and results of a push, lists of them, their replay, and the
+//! correction of an item.
+
+mod bulk;
+mod correct;
+mod list;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,6 +12,10 @@ use crate::{
     model::{audit::RunsAs, json::Json},
     wire::{push::ItemResultBody, serialize_timestamp, serialize_timestamp_option},
 };
+
+pub use bulk::{BatchReplayResult, ReplayBatchesRequest, ReplayBatchesResponse};
+pub use correct::CorrectRequest;
+pub use list::{BatchList, ListedBatchBody};
 
 /// A stored batch with its items and results.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,7 +67,7 @@ pub struct ReplayRequest {
     pub with_stored_roles: Option<bool>,
 }
 
-/// The response to a replay.
+/// The response to a replay, or to the correction of an item.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayResponse {
@@ -72,7 +81,7 @@ pub struct ReplayResponse {
     #[serde(serialize_with = "serialize_timestamp")]
     pub processed_at: DateTime<Utc>,
     /// One result for each item, in their order. Items that were `ok` before keep their original
-    /// result.
+    /// result. For a correction, only the result of the corrected item.
     pub results: Vec<ItemResultBody>,
 }
 

@@ -1,11 +1,15 @@
 //! Responses with conflicts (§5).
 
+mod summary;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::{
     model::{
-        conflict::{Conflict, ConflictEdit, ConflictOutcome, ConflictStatus},
+        conflict::{
+            BaseSource, Conflict, ConflictBase, ConflictEdit, ConflictOutcome, ConflictStatus,
+        },
         edit::Action,
         json::Json,
         limits::{RESPONSE_BYTES_MAX, escaped_bytes},
@@ -14,6 +18,8 @@ use crate::{
     },
     wire::{serialize_timestamp, text},
 };
+
+pub use summary::{ConflictCountEntry, ConflictSummaryResponse, OpenConflictsEntry};
 
 /// Bytes reserved for the parts of a list other than its entries.
 const ENVELOPE_BYTES: usize = 20 * 1000;
@@ -69,6 +75,18 @@ pub struct ConflictEntry {
     /// The `base_version` of the first edit, as sent.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub base_version: Option<u64>,
+    /// The content that the device had when it made the edits. With the `base_source` `device`,
+    /// only the fields that the edits change. Absent if it is not known. Lists omit it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub base_payload: Option<Json>,
+    /// Whether `base_payload` is omitted because it is too large for this response.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub base_payload_omitted: bool,
+    /// The origin of `base_payload`: the device sent it with the edits, or the server stores the
+    /// version.
+    #[serde(skip_serializing_if = "Option::is_none", with = "text::option")]
+    pub base_source: Option<BaseSource>,
     /// The number of edits in the conflict.
     pub edit_count: usize,
     /// The edits that joined the conflict later, in order. Lists omit them.
@@ -101,6 +119,11 @@ pub struct EditEntry {
     /// The `base_version` of the edit, as sent.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub base_version: Option<u64>,
+    /// For an update: the values that the fields of the patch had in the device's base, if the
+    /// device sent them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub was: Option<Json>,
 }
 
 /// The outcome of a resolved conflict.
@@ -138,11 +161,13 @@ pub struct ConflictList {
 }
 
 impl ConflictEntry {
-    /// Returns the conflict with all its edits. Payloads that do not fit into the response are
-    /// omitted.
-    pub fn whole(conflict: Conflict) -> Self {
+    /// Returns the conflict with all its edits and its base. Payloads that do not fit into the
+    /// response are omitted.
+    pub fn whole(conflict: Conflict, base: Option<ConflictBase>) -> Self {
         let joined = conflict.edits.iter().skip(1).map(EditEntry::new).collect();
         let mut entry = Self {
+            base_source: base.as_ref().map(|base| base.source),
+            base_payload: base.map(|base| base.payload),
             joined: Some(joined),
             ..Self::new(conflict)
         };
@@ -178,6 +203,9 @@ impl ConflictEntry {
             base_version: first.as_ref().and_then(|first| first.base_version),
             client_payload: first.and_then(|first| first.client_payload),
             client_payload_omitted: false,
+            base_payload: None,
+            base_payload_omitted: false,
+            base_source: None,
             edit_count: conflict.edits.len(),
             joined: None,
             outcome: conflict.outcome.map(OutcomeEntry::new),
@@ -193,6 +221,7 @@ impl ConflictEntry {
         let own = [
             (&mut self.server_payload, &mut self.server_payload_omitted),
             (&mut self.client_payload, &mut self.client_payload_omitted),
+            (&mut self.base_payload, &mut self.base_payload_omitted),
         ];
         own.into_iter().chain(joined)
     }
@@ -206,6 +235,7 @@ impl EditEntry {
             client_payload_omitted: false,
             client_version: edit.client_version,
             base_version: edit.base_version,
+            was: edit.was.clone(),
         }
     }
 }
@@ -219,6 +249,7 @@ impl OutcomeEntry {
             note,
             server_version,
             merged_digest: _,
+            picked_digest: _,
         } = outcome;
         Self {
             resolution,
@@ -268,104 +299,4 @@ fn bytes_without_payloads(entry: &mut ConflictEntry) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{
-        channel::Channel,
-        resource::{EditId, ResourceKey},
-    };
-    use serde_json::value::RawValue;
-
-    fn conflict(payload_bytes: usize, edits: usize) -> Conflict {
-        // Each letter is escaped once in the payload, and twice more in the Lambda response.
-        let text = format!("{{\"t\":\"{}\"}}", "\\\"".repeat(payload_bytes / 2));
-
-        let payload = RawValue::from_string(text).expect("JSON");
-        let edit = |number| ConflictEdit {
-            id: EditId(number),
-            action: Action::Update,
-            payload: payload.clone(),
-            client_version: number,
-            base_version: None,
-        };
-
-        Conflict {
-            id: "conf-1".into(),
-            slot: crate::model::conflict::ConflictSlot::default(),
-            resource: ResourceKey {
-                channel: Channel::Tenant,
-                resource_type: "meter".into(),
-                id: "m".into(),
-            },
-            user: "\u{1}".repeat(256),
-            device_id: "\u{1}".repeat(256),
-            detected_at: DateTime::UNIX_EPOCH,
-            code: ItemCode::VersionMismatch,
-            server_payload: Some(payload.clone()),
-            server_version: 7,
-            server_deleted: false,
-            edits: (0..edits as u64).map(edit).collect(),
-            outcome: Some(ConflictOutcome {
-                resolution: Resolution::AcceptClient,
-                resolved_by: "\u{1}".repeat(256),
-                resolved_at: DateTime::UNIX_EPOCH,
-                note: Some("\u{1}".repeat(2000)),
-                server_version: 8,
-                merged_digest: None,
-            }),
-        }
-    }
-
-    fn response_bytes_of(response: &impl Serialize) -> usize {
-        escaped_bytes(&serde_json::to_string(response).expect("a response"))
-    }
-
-    #[test]
-    fn list_of_largest_conflicts_fits() {
-        let mut conflicts: Vec<_> = (0..200)
-            .map(|_| ConflictEntry::new(conflict(90_000, 1)))
-            .collect();
-        fit(&mut conflicts);
-
-        assert!(conflicts[0].server_payload.is_some() || conflicts[0].server_payload_omitted);
-        assert!(conflicts[199].server_payload.is_none() && conflicts[199].server_payload_omitted);
-
-        let list = ConflictList {
-            conflicts,
-            next_cursor: None,
-        };
-        assert!(
-            response_bytes_of(&list) <= RESPONSE_BYTES_MAX,
-            "{}",
-            response_bytes_of(&list)
-        );
-    }
-
-    #[test]
-    fn omitted_payloads_of_large_conflict_are_flagged() {
-        let entry = ConflictEntry::whole(conflict(350_000, 100));
-        assert!(response_bytes_of(&entry) <= RESPONSE_BYTES_MAX);
-        assert!(entry.server_payload.is_some() && entry.client_payload.is_some());
-        let joined = entry.joined.expect("edits");
-        assert_eq!((joined.len(), entry.edit_count), (99, 100));
-        assert!(
-            joined
-                .iter()
-                .all(|edit| edit.client_payload.is_some() != edit.client_payload_omitted)
-        );
-        assert!(joined[98].client_payload_omitted);
-    }
-
-    #[test]
-    fn payloads_that_fit_are_kept() {
-        let entry = ConflictEntry::whole(conflict(10, 2));
-        assert!(!entry.server_payload_omitted && !entry.client_payload_omitted);
-        assert!(
-            entry
-                .joined
-                .expect("one")
-                .iter()
-                .all(|edit| edit.client_payload.is_some())
-        );
-    }
-}
+mod tests;

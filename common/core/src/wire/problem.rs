@@ -11,7 +11,7 @@ use crate::model::{
     limits::sentence,
 };
 
-pub use body::ProblemBody;
+pub use body::{ProblemBody, RejectedBody};
 pub use code::ProblemCode;
 
 /// The reason why a request was rejected. Programs evaluate `code`; `detail` is for people and

@@ -1,16 +1,24 @@
 //! Resolve (§5): an admin resolves a conflict, by the API or by invoking the function directly.
 
+mod bulk;
 mod command;
+mod content;
+mod picks;
 mod rejection;
 mod response;
 
 use serde::{Deserialize, Deserializer};
 
 use crate::{
-    model::{json::Json, limits::NOTE_CHARS_MAX, resolution::Resolution},
+    model::{
+        json::{Fields, Json},
+        limits::NOTE_CHARS_MAX,
+        resolve::RequestedResolution,
+    },
     wire::{deserialize_name, number::deserialize_whole_option, text},
 };
 
+pub use bulk::{BulkResolveItem, BulkResolveRequest, BulkResolveResponse, BulkResolveResult};
 pub use response::ResolveResponse;
 
 /// A request to resolve a conflict.
@@ -19,19 +27,29 @@ pub use response::ResolveResponse;
 pub struct ResolveRequest {
     /// The way to resolve the conflict.
     #[serde(with = "text")]
-    pub resolution: Resolution,
+    pub resolution: RequestedResolution,
     /// The new payload of the resource. Required for `manual_merge` and not allowed otherwise. Its
     /// `id` is ignored.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub payload: Option<Json>,
-    /// The version of the resource that the admin reviewed; 0 if there was no resource. Without it,
-    /// the conflict is resolved against the current version.
+    /// The picks by field, at most 500. Required for `field_pick` and not allowed otherwise. Each
+    /// is `"client"` (the field as `accept_client` would store it), `"server"`, `{"value": …}` or
+    /// `{"remove": true}`. Fields that are not named keep the server's value. A pick of `id` is
+    /// ignored.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub fields: Option<Fields>,
+    /// The version of the resource that the admin reviewed; 0 if there was no resource. Required
+    /// for `field_pick`. Without it, the conflict is resolved against the current version.
     #[serde(
         default,
         deserialize_with = "deserialize_whole_option::<_, 0, { u64::MAX }>"
     )]
     pub expected_server_version: Option<u64>,
+    /// Returns what would be stored without writing anything. Default: false.
+    #[serde(default)]
+    pub dry_run: Option<bool>,
     /// The reason, for the audit log; at most 2,000 characters.
     #[serde(default, deserialize_with = "deserialize_note")]
     pub note: Option<String>,
@@ -51,22 +69,29 @@ pub struct DirectResolveRequest {
     pub resolved_by: String,
     /// The way to resolve the conflict, as in [`ResolveRequest::resolution`].
     #[serde(with = "text")]
-    pub resolution: Resolution,
+    pub resolution: RequestedResolution,
     /// The payload of a manual merge, as in [`ResolveRequest::payload`].
     #[serde(default)]
     pub payload: Option<Json>,
+    /// The picks by field, as in [`ResolveRequest::fields`].
+    #[serde(default)]
+    pub fields: Option<Fields>,
     /// The reviewed version, as in [`ResolveRequest::expected_server_version`].
     #[serde(
         default,
         deserialize_with = "deserialize_whole_option::<_, 0, { u64::MAX }>"
     )]
     pub expected_server_version: Option<u64>,
+    /// Whether nothing is written, as in [`ResolveRequest::dry_run`].
+    #[serde(default)]
+    pub dry_run: Option<bool>,
     /// The reason for the audit log, as in [`ResolveRequest::note`].
     #[serde(default, deserialize_with = "deserialize_note")]
     pub note: Option<String>,
 }
 
-fn deserialize_note<'de, D: Deserializer<'de>>(
+/// Deserializes the note of an admin, of at most [`NOTE_CHARS_MAX`] characters.
+pub(crate) fn deserialize_note<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
     let note = Option::<String>::deserialize(deserializer)?;

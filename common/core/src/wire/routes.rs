@@ -47,6 +47,11 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "GET",
+        path: "/api/v1/mobile/me",
+        function: "admin",
+    },
+    Route {
+        method: "GET",
         path: "/api/v1/mobile/devices",
         function: "admin",
     },
@@ -55,10 +60,21 @@ pub const ROUTES: &[Route] = &[
         path: "/api/v1/mobile/conflicts",
         function: "admin",
     },
+    // Requests match the first of several routes, so this one precedes that of an id.
+    Route {
+        method: "GET",
+        path: "/api/v1/mobile/conflicts/summary",
+        function: "admin",
+    },
     Route {
         method: "GET",
         path: "/api/v1/mobile/conflicts/{id}",
         function: "admin",
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/mobile/conflicts/resolve",
+        function: "resolve",
     },
     Route {
         method: "POST",
@@ -72,12 +88,27 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "GET",
+        path: "/api/v1/mobile/batches",
+        function: "admin",
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/mobile/batches/replay",
+        function: "batches",
+    },
+    Route {
+        method: "GET",
         path: "/api/v1/mobile/batches/{id}",
         function: "batches",
     },
     Route {
         method: "POST",
         path: "/api/v1/mobile/batches/{id}/replay",
+        function: "batches",
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/mobile/batches/{id}/items/{index}/correct",
         function: "batches",
     },
     Route {
@@ -89,6 +120,21 @@ pub const ROUTES: &[Route] = &[
         method: "GET",
         path: "/api/v1/mobile/status",
         function: "admin",
+    },
+];
+
+/// The routes of the console. They are not part of the API: their responses are pages for a
+/// browser. `ANY` matches every method, and `{proxy+}` matches one or more segments.
+pub const CONSOLE_ROUTES: [Route; 2] = [
+    Route {
+        method: "ANY",
+        path: "/console",
+        function: "console",
+    },
+    Route {
+        method: "ANY",
+        path: "/console/{proxy+}",
+        function: "console",
     },
 ];
 
@@ -114,6 +160,11 @@ mod tests {
         assert_eq!(
             of("/api/v1/mobile/conflicts/conf-1"),
             ["/api/v1/mobile/conflicts/{id}"]
+        );
+
+        assert_eq!(
+            of("/api/v1/mobile/conflicts/summary").first(),
+            Some(&"/api/v1/mobile/conflicts/summary")
         );
 
         for path in [

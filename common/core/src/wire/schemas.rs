@@ -7,10 +7,12 @@ use utoipa::{
 
 use crate::model::{
     audit::{AuditAction, Via},
-    conflict::ConflictStatus,
+    batch::BatchReplayStatus,
+    conflict::{BaseSource, ConflictStatus},
     edit::Action,
     keyword::Keyword,
     resolution::Resolution,
+    resolve::{BulkResolveStatus, RequestedResolution},
     result::{ItemCode, Status},
 };
 
@@ -31,8 +33,12 @@ macro_rules! keyword_schemas {
 keyword_schemas!(
     Action: "The kind of change that an edit makes to a resource.",
     AuditAction: "The kind of an audited action.",
+    BatchReplayStatus: "Whether a batch of a bulk request was replayed.",
+    BaseSource: "The origin of the base of a conflict.",
+    BulkResolveStatus: "The result of a bulk request for one conflict.",
     ConflictStatus: "Whether a conflict is open or resolved.",
     ItemCode: "The reason why an item was not applied.",
+    RequestedResolution: "How a request resolves a conflict (§5.2).",
     Resolution: "How a conflict was resolved (§5).",
     Status: "The status of a processed item.",
     Via: "The interface through which an action was made.",

@@ -1,4 +1,5 @@
-//! Status (§7.2): the state of the change logs and the dead letters, for admins.
+//! Status (§7.2): the state of the change logs and the dead letters, for admins
+//! and viewers.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,21 @@ pub struct StatusResponse {
     /// Batches of stream records of the whole deployment that Lambda discarded after a day of
     /// failures.
     pub given_up: FailureCount,
+}
+
+impl StatusResponse {
+    /// Returns the response without the values that change with the time of the request.
+    #[must_use]
+    pub fn without_ages(mut self) -> Self {
+        self.server_time = DateTime::UNIX_EPOCH;
+        for channel in &mut self.channels {
+            channel.head_age_seconds = None;
+            if let Some(comparison) = &mut channel.comparison {
+                comparison.oldest_not_in_log_seconds = None;
+            }
+        }
+        self
+    }
 }
 
 /// The state of a channel's change log.

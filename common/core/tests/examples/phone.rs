@@ -138,6 +138,7 @@ pub fn conflict(patch: &str) -> Conflict {
             payload: raw(patch),
             client_version: 0,
             base_version: Some(0),
+            was: None,
         }],
         outcome: None,
     }

@@ -5,6 +5,8 @@
 mod bounded;
 mod canonical;
 mod codecs;
+mod comparison;
 mod deciding;
 mod merging;
+mod picking;
 mod sequencing;

@@ -18,7 +18,6 @@ pub(super) fn apply(schemas: &mut BTreeMap<String, Value>) {
     let version = json!({"maximum": limits::VERSION_MAX});
     let items = json!({"minItems": 1, "maxItems": limits::BATCH_ITEMS_MAX});
     let page = json!({"minimum": 1, "maximum": limits::PAGE_CHANGES_MAX});
-    let note = json!({"maxLength": limits::NOTE_CHARS_MAX});
     let media = json!({"minimum": 1, "maximum": limits::MEDIA_BYTES_MAX});
 
     for (schema, field, bounds) in [
@@ -35,16 +34,46 @@ pub(super) fn apply(schemas: &mut BTreeMap<String, Value>) {
         ("AckRequest", "ack_token", &token),
         ("AckRequest", "device_id", &name),
         ("AckRequest", "app_version", &name),
-        ("ResolveRequest", "payload", &fields),
-        ("ResolveRequest", "note", &note),
         ("PresignRequest", "filename", &name),
         ("PresignRequest", "content_type", &name),
         ("PresignRequest", "content_length", &media),
     ] {
-        let schema = field_of(schemas, schema, field);
-        for (keyword, bound) in bounds.as_object().into_iter().flatten() {
-            schema[keyword] = bound.clone();
-        }
+        bound(schemas, schema, field, bounds);
+    }
+    apply_to_admin_requests(schemas);
+}
+
+/// Adds the bounds of the requests of admins.
+fn apply_to_admin_requests(schemas: &mut BTreeMap<String, Value>) {
+    let name = json!({"minLength": 1, "maxLength": limits::NAME_BYTES_MAX});
+    let fields = json!({"maxProperties": limits::PAYLOAD_FIELDS_MAX});
+    let version = json!({"maximum": limits::VERSION_MAX});
+    let note = json!({"maxLength": limits::NOTE_CHARS_MAX});
+    let bulk = json!({"minItems": 1, "maxItems": limits::BULK_CONFLICTS_MAX});
+    let batches = json!({"minItems": 1, "maxItems": limits::REPLAYED_BATCHES_MAX});
+
+    for (schema, field, bounds) in [
+        ("ResolveRequest", "payload", &fields),
+        ("ResolveRequest", "fields", &fields),
+        ("ResolveRequest", "note", &note),
+        ("BulkResolveRequest", "conflicts", &bulk),
+        ("BulkResolveRequest", "fields", &fields),
+        ("BulkResolveRequest", "note", &note),
+        ("BulkResolveItem", "id", &name),
+        ("ReplayBatchesRequest", "batch_ids", &batches),
+        ("CorrectRequest", "payload", &fields),
+        ("CorrectRequest", "base_version", &version),
+        ("CorrectRequest", "note", &note),
+    ] {
+        bound(schemas, schema, field, bounds);
+    }
+}
+
+/// Adds bounds to the schema of a field.
+fn bound(schemas: &mut BTreeMap<String, Value>, schema: &str, field: &str, bounds: &Value) {
+    let schema = field_of(schemas, schema, field);
+    for (keyword, bound) in bounds.as_object().into_iter().flatten() {
+        schema[keyword] = bound.clone();
     }
 }
 

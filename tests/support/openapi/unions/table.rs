@@ -13,6 +13,7 @@ pub(super) const UNIONS: &[Union] = &[
         variants: &[
             Variant {
                 required: &["payload"],
+                without: &["was"],
                 ..variant("create", "CreateItem", "Creates a resource.")
             },
             Variant {
@@ -23,7 +24,10 @@ pub(super) const UNIONS: &[Union] = &[
                     "Changes a resource by a merge patch.",
                 )
             },
-            variant("delete", "DeleteItem", "Deletes a resource."),
+            Variant {
+                without: &["was"],
+                ..variant("delete", "DeleteItem", "Deletes a resource.")
+            },
         ],
     },
     Union {
@@ -58,6 +62,7 @@ pub(super) const UNIONS: &[Union] = &[
                     "server_payload",
                     "server_payload_omitted",
                     "superseded_conflicts",
+                    "corrected",
                 ],
                 ..variant(
                     "error",
@@ -108,7 +113,7 @@ pub(super) const UNIONS: &[Union] = &[
         by: "resolution",
         variants: &[
             Variant {
-                instead: &[("payload", no_payload)],
+                instead: &[("payload", no_payload), ("fields", no_fields)],
                 ..variant(
                     "accept_server",
                     "AcceptServerRequest",
@@ -116,7 +121,7 @@ pub(super) const UNIONS: &[Union] = &[
                 )
             },
             Variant {
-                instead: &[("payload", no_payload)],
+                instead: &[("payload", no_payload), ("fields", no_fields)],
                 ..variant(
                     "accept_client",
                     "AcceptClientRequest",
@@ -125,10 +130,93 @@ pub(super) const UNIONS: &[Union] = &[
             },
             Variant {
                 required: &["payload"],
+                instead: &[("fields", no_fields)],
                 ..variant(
                     "manual_merge",
                     "ManualMergeRequest",
                     "Stores `payload` in place of both.",
+                )
+            },
+            Variant {
+                required: &["fields", "expected_server_version"],
+                instead: &[("payload", no_payload)],
+                ..variant(
+                    "field_pick",
+                    "FieldPickRequest",
+                    "Replaces the fields that `fields` names.",
+                )
+            },
+        ],
+    },
+    Union {
+        schema: "BulkResolveResult",
+        by: "status",
+        variants: &[
+            Variant {
+                required: &["resolution", "server_version"],
+                without: &["problem"],
+                ..variant(
+                    "open",
+                    "ResolvePreview",
+                    "In a dry run: the conflict would be resolved.",
+                )
+            },
+            Variant {
+                required: &["resolution", "server_version"],
+                without: &["problem"],
+                ..variant(
+                    "resolved",
+                    "ResolveSuccess",
+                    "The conflict is resolved as requested, by this request or before.",
+                )
+            },
+            Variant {
+                required: &["problem"],
+                without: &["resolution", "server_version"],
+                ..variant(
+                    "rejected",
+                    "ResolveRejection",
+                    "The conflict cannot be resolved as requested.",
+                )
+            },
+            Variant {
+                without: &["resolution", "server_version", "problem"],
+                ..variant(
+                    "deferred",
+                    "ResolveDeferral",
+                    "The conflict was not processed: send it again.",
+                )
+            },
+        ],
+    },
+    Union {
+        schema: "BatchReplayResult",
+        by: "status",
+        variants: &[
+            Variant {
+                required: &["processed_at", "items"],
+                without: &["problem"],
+                ..variant(
+                    "replayed",
+                    "ReplaySuccess",
+                    "The batch was or, in a dry run, would be replayed.",
+                )
+            },
+            Variant {
+                required: &["problem"],
+                without: &["processed_at", "items"],
+                ..variant(
+                    "rejected",
+                    "ReplayRejection",
+                    "The batch could not be replayed.",
+                )
+            },
+            Variant {
+                without: &["processed_at", "items", "problem"],
+                ..variant(
+                    "deferred",
+                    "ReplayDeferral",
+                    "The batch was not processed: send it again.",
                 )
             },
         ],
@@ -174,9 +262,28 @@ pub(super) const UNIONS: &[Union] = &[
                 )
             },
             Variant {
+                required: &["batch_id"],
+                without: &[
+                    "bulk_id",
+                    "resources",
+                    "conflict_id",
+                    "channel",
+                    "resource_type",
+                    "resource_id",
+                    "resolution",
+                ],
+                instead: &[("before", item_before), ("after", item_after)],
+                ..variant(
+                    "item_corrected",
+                    "ItemCorrectedEntry",
+                    "An admin ran a rejected item of a batch with another payload. One entry is written before, and one with the result.",
+                )
+            },
+            Variant {
                 required: &["resources"],
                 without: &[
                     "batch_id",
+                    "bulk_id",
                     "runs_as",
                     "conflict_id",
                     "channel",
@@ -196,6 +303,7 @@ pub(super) const UNIONS: &[Union] = &[
                 required: &["channel", "note"],
                 without: &[
                     "batch_id",
+                    "bulk_id",
                     "runs_as",
                     "resources",
                     "conflict_id",
@@ -229,6 +337,10 @@ fn no_payload() -> Value {
     json!({"type": "null", "description": "Only a `manual_merge` takes a payload."})
 }
 
+fn no_fields() -> Value {
+    json!({"type": "null", "description": "Only a `field_pick` takes fields."})
+}
+
 fn resource_before() -> Value {
     json!({"oneOf": [reference("AuditedResource"), {"type": "null"}], "description": "The resource before; `null` if there was none."})
 }
@@ -244,6 +356,14 @@ fn results_before() -> Value {
 
 fn results_after() -> Value {
     json!({"type": "array", "items": reference("ItemResult"), "description": "The results after, without payloads."})
+}
+
+fn item_before() -> Value {
+    json!({"oneOf": [reference("AuditedItem"), {"type": "null"}], "description": "The item as the device sent it, and its result before."})
+}
+
+fn item_after() -> Value {
+    json!({"oneOf": [reference("AuditedItem"), {"type": "null"}], "description": "The corrected item; its result is `null` in the entry that is written before."})
 }
 
 fn nothing_after() -> Value {

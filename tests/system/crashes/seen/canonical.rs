@@ -6,6 +6,10 @@ use super::Times;
 
 /// Attributes and fields that contain times, besides those whose names end in `_at`.
 const TIMES: [&str; 4] = ["at", "c", "first_seen", "last_seen"];
+/// Attributes with the place of a batch in an index: its time, and then bits of its random id.
+const PLACES: [&str; 2] = ["f_at", "r_at"];
+/// The number of bits that [`PLACES`] take from the id.
+const PLACE_ID_BITS: u32 = 20;
 
 /// Replaces random ids and, if times differ, removes times.
 pub(super) fn canonical(value: Value, times: Times) -> Value {
@@ -28,11 +32,20 @@ pub(super) fn canonical(value: Value, times: Times) -> Value {
                 .filter(|(name, _)| times == Times::Count || !is_time(name));
 
             compared
-                .map(|(name, value)| (name, canonical(value, times)))
+                .map(|(name, value)| match PLACES.contains(&name.as_str()) {
+                    true => (name, time_of_place(&value)),
+                    false => (name, canonical(value, times)),
+                })
                 .collect()
         }
         other => other,
     }
+}
+
+/// Returns the time in the attribute with a place.
+fn time_of_place(attribute: &Value) -> Value {
+    let place = attribute["N"].as_str().and_then(|text| text.parse().ok());
+    place.map(|place: i64| place >> PLACE_ID_BITS).into()
 }
 
 /// Replaces each UUIDv7 in a text, with or without dashes, by a placeholder.

@@ -253,6 +253,27 @@ pub(in crate::events) const EXPECTED: &[ApiExpectation] = &[
         fields: REPLAYED,
     },
     ApiExpectation {
+        sample: "batches.rest-replay-many",
+        before: Before::BatchPushedTooEarly,
+        status: 200,
+        fields: &[
+            ("/dry_run", "false"),
+            ("/results/0/status", r#""replayed""#),
+            ("/results/0/items/1/status", r#""ok""#),
+        ],
+    },
+    ApiExpectation {
+        sample: "batches.rest-correct",
+        before: Before::BatchPushedTooEarly,
+        status: 200,
+        fields: &[
+            ("/dry_run", "false"),
+            ("/results/0/status", r#""ok""#),
+            ("/results/0/server_version", "8"),
+            ("/results/0/corrected", "true"),
+        ],
+    },
+    ApiExpectation {
         sample: "pull.rest-limits",
         before: Before::Nothing,
         status: 200,

@@ -2,14 +2,17 @@
 
 use serde_json::Value;
 use tidemark_core::model::limits::{
-    BATCH_ITEMS_MAX, BODY_BYTES_MAX, COMMIT_ATTEMPTS_MAX, CONFLICT_EDITS_MAX, CURSOR_BYTES_MAX,
-    DEDUPLICATION_EDITS, DELIVERY_SEGMENTS_MAX, GROUPS_MAX, HIGH_WATER_MARKS_MAX, LIST_DEFAULT,
-    LIST_MAX, MEDIA_BYTES_MAX, MEDIA_KEY_BYTES_MAX, MEDIA_KEYS_MAX, MEDIA_LOOKUPS_MAX,
-    MEDIA_OLD_LOOKUPS_MAX, NAME_BYTES_MAX, NESTING_MAX, NOTE_CHARS_MAX, OPEN_CONFLICTS_MAX,
-    PAGE_BYTES_MAX, PAGE_CHANGES_DEFAULT, PAGE_CHANGES_MAX, PAGE_READ_BYTES_MAX,
-    PAGE_READ_ENTRIES_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX, RECEIPTS_MAX, RESOLUTIONS_MAX,
-    RESPONSE_BYTES_MAX, SENTENCE_CHARS_MAX, TOKEN_BYTES_MAX, UNCOMPRESSED_RESPONSE_BYTES_MAX,
-    VERSION_MAX,
+    AUDITED_ITEM_BYTES_MAX, BASE_SEGMENTS_MAX, BATCH_ID_BYTES_MAX, BATCH_ITEMS_MAX, BODY_BYTES_MAX,
+    BULK_BYTES_MAX, BULK_CONFLICTS_MAX, BULK_ITEM_SECONDS_MAX, BULK_SECONDS_MAX,
+    COMMIT_ATTEMPTS_MAX, CONFLICT_EDITS_MAX, CONFLICTS_COUNTED_MAX, CONFLICTS_SCANNED_MAX,
+    CURSOR_BYTES_MAX, DEDUPLICATION_EDITS, DELIVERY_SEGMENTS_MAX, FAILED_BATCHES_EXAMINED_MAX,
+    GROUPS_MAX, HIGH_WATER_MARKS_MAX, LIST_DEFAULT, LIST_MAX, MEDIA_BYTES_MAX, MEDIA_KEY_BYTES_MAX,
+    MEDIA_KEYS_MAX, MEDIA_LOOKUPS_MAX, MEDIA_OLD_LOOKUPS_MAX, NAME_BYTES_MAX, NESTING_MAX,
+    NOTE_CHARS_MAX, OPEN_CONFLICTS_MAX, PAGE_BYTES_MAX, PAGE_CHANGES_DEFAULT, PAGE_CHANGES_MAX,
+    PAGE_READ_BYTES_MAX, PAGE_READ_ENTRIES_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_FIELDS_MAX,
+    RECEIPTS_MAX, REPLAYED_BATCHES_MAX, RESOLUTIONS_MAX, RESPONSE_BYTES_MAX, SENTENCE_CHARS_MAX,
+    TOKEN_BYTES_MAX, UNANSWERED_BATCHES_EXAMINED_MAX, UNCOMPRESSED_RESPONSE_BYTES_MAX, VERSION_MAX,
+    WAS_BYTES_MAX,
 };
 
 /// How the first cell of a row begins, and the texts that its second cell must contain.
@@ -60,6 +63,7 @@ pub(super) fn rows(published: &Value) -> Vec<Row> {
         item_rows(),
         request_rows(),
         response_rows(),
+        batch_rows(),
         resource_rows(),
         media_rows(published),
         time_rows(published),
@@ -79,6 +83,7 @@ fn item_rows() -> Vec<Row> {
         ("its top-level fields", vec![count(PAYLOAD_FIELDS_MAX)]),
         ("its nesting", vec![count(NESTING_MAX)]),
         ("its media keys", vec![count(MEDIA_KEYS_MAX)]),
+        ("`was` of an item", vec![bytes(WAS_BYTES_MAX, "KiB")]),
         ("a name:", vec![format!("1 to {NAME_BYTES_MAX} bytes")]),
         ("a version", vec!["2^53 − 1".to_owned()]),
     ]
@@ -89,6 +94,8 @@ fn request_rows() -> Vec<Row> {
     let pull = format!("1 to {PAGE_CHANGES_MAX}, default {PAGE_CHANGES_DEFAULT}");
     let list = format!("1 to {LIST_MAX}, default {LIST_DEFAULT}");
     let note = format!("{} letters", count(NOTE_CHARS_MAX));
+    let picks = vec![count(PAYLOAD_FIELDS_MAX), bytes(PAYLOAD_BYTES_MAX, "KiB")];
+    let bulk = format!("1 to {BULK_CONFLICTS_MAX}");
     vec![
         ("one request body", vec![bytes(BODY_BYTES_MAX, "MiB")]),
         ("items of a push", vec![format!("1 to {BATCH_ITEMS_MAX}")]),
@@ -98,6 +105,8 @@ fn request_rows() -> Vec<Row> {
         ("a pull token", vec![bytes(TOKEN_BYTES_MAX, "KiB")]),
         ("a cursor", vec![bytes(CURSOR_BYTES_MAX, "KiB")]),
         ("note of a resolution", vec![note]),
+        ("picks of a resolution by field", picks),
+        ("conflicts of a bulk resolution", vec![bulk]),
     ]
 }
 
@@ -107,17 +116,58 @@ fn response_rows() -> Vec<Row> {
         bytes(PAGE_READ_BYTES_MAX, "MB"),
         count(PAGE_READ_ENTRIES_MAX),
     ];
+    let bulk = vec![
+        bytes(BULK_BYTES_MAX, "MB"),
+        format!("{BULK_SECONDS_MAX} seconds"),
+        format!("{BULK_ITEM_SECONDS_MAX} seconds"),
+    ];
     let plain = bytes(UNCOMPRESSED_RESPONSE_BYTES_MAX, "KiB");
     let sentence = format!("{SENTENCE_CHARS_MAX} letters");
     let segments = count(DELIVERY_SEGMENTS_MAX);
     vec![
         ("a response |", vec![bytes(RESPONSE_BYTES_MAX, "MB")]),
         ("the changes of a page", vec![bytes(PAGE_BYTES_MAX, "MB")]),
+        (
+            "conflicts examined for a page of a filtered list",
+            vec![count(CONFLICTS_SCANNED_MAX)],
+        ),
+        (
+            "open conflicts that a summary counts",
+            vec![count(CONFLICTS_COUNTED_MAX)],
+        ),
         ("receipts in a pull token", vec![count(RECEIPTS_MAX)]),
         ("data read for a page, decompressed", read),
+        ("data loaded for a bulk request", bulk),
         ("a response that is never compressed", vec![plain]),
         ("a sentence", vec![sentence]),
-        ("segments read backwards", vec![segments]),
+        ("segments read backwards for *delivered*", vec![segments]),
+        (
+            "segments read backwards for the base",
+            vec![count(BASE_SEGMENTS_MAX)],
+        ),
+    ]
+}
+
+/// Returns the bounds of requests about several batches, and of corrections.
+fn batch_rows() -> Vec<Row> {
+    let replay = vec![
+        format!("1 to {REPLAYED_BATCHES_MAX}"),
+        format!("{} bytes", count(BATCH_ID_BYTES_MAX)),
+    ];
+    vec![
+        ("batches of a bulk replay", replay),
+        (
+            "failed batches examined",
+            vec![count(FAILED_BATCHES_EXAMINED_MAX)],
+        ),
+        (
+            "received batches examined",
+            vec![count(UNANSWERED_BATCHES_EXAMINED_MAX)],
+        ),
+        (
+            "an item in the audit entry of a correction",
+            vec![bytes(AUDITED_ITEM_BYTES_MAX, "KiB")],
+        ),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use chrono::Duration;
 use serde_json::json;
 use tidemark_core::model::ids::BatchId;
-use tidemark_tests::{Stack, scenario};
+use tidemark_tests::{Device, Item, Stack, scenario};
 
 use super::{BATCH, Recorder};
 
@@ -30,6 +30,42 @@ pub(super) async fn batches(stack: &Stack, recorder: &mut Recorder) {
         recorder.record("replayBatch", name, &response, 200);
     }
     recorder.problem("replayBatch", &stack.post(&replay, &ana, &json!({})).await);
+    rejected_batch(stack, recorder).await;
+}
+
+/// Records the list of failed batches, the replay of one of them, and the correction of its item.
+/// Nothing is written, so that the audit log does not change.
+async fn rejected_batch(stack: &Stack, recorder: &mut Recorder) {
+    let (ana, root) = (stack.token("acme", "ana", &[], &[]), scenario::admin(stack));
+    let items = json!([
+        Item::create("meter", "m-7", json!({"reading": 7})),
+        Item::update("meter", "m-8", 1, json!({"reading": 8}))
+    ]);
+    let device = Device::new(stack, ana.clone(), "tablet");
+    let pushed = device.push_batch("rejected", &items).await.ok();
+    let id = pushed["batch_id"].as_str().unwrap();
+    let failed = stack.get("batches?user=ana&device_id=tablet", &root).await;
+    recorder.record("listBatches", "failed", &failed, 200);
+
+    let batches = json!({"batch_ids": [id, "batch-unknown"], "dry_run": true});
+    let replayed = stack.post("batches/replay", &root, &batches).await;
+    recorder.record("replayBatches", "dry_run", &replayed, 200);
+    let forbidden = stack.post("batches/replay", &ana, &batches).await;
+    recorder.problem("replayBatches", &forbidden);
+
+    let correction =
+        json!({"payload": {"id": "m-7", "reading": 8}, "base_version": 1, "dry_run": true});
+    let path = |index: usize| format!("batches/{id}/items/{index}/correct");
+    let corrected = stack.post(&path(1), &root, &correction).await;
+    recorder.record("correctItem", "dry_run", &corrected, 200);
+    recorder.problem(
+        "correctItem",
+        &stack.post(&path(1), &ana, &correction).await,
+    );
+    recorder.problem(
+        "correctItem",
+        &stack.post(&path(0), &root, &correction).await,
+    );
 }
 
 /// Records the views for admins and what they reject.
@@ -80,6 +116,8 @@ async fn rejected_views(stack: &Stack, recorder: &mut Recorder) {
     let (ana, root) = (stack.token("acme", "ana", &[], &[]), scenario::admin(stack));
     for (operation, path) in [
         ("listConflicts", "conflicts"),
+        ("summarizeConflicts", "conflicts/summary"),
+        ("listBatches", "batches"),
         ("readAudit", "audit"),
         ("readStatus", "status"),
     ] {
@@ -88,6 +126,7 @@ async fn rejected_views(stack: &Stack, recorder: &mut Recorder) {
 
     for (operation, path) in [
         ("listConflicts", "conflicts?"),
+        ("listBatches", "batches?"),
         ("readAudit", "audit?"),
         ("readStatus", "status?"),
         ("listDevices", "devices?scope=tenant&"),

@@ -19,7 +19,10 @@ pub(super) async fn rejections(stack: &Stack, recorder: &mut Recorder) {
         ("acknowledge", "sync/ack"),
         ("presign", "media/presign"),
         ("resolveConflict", "conflicts/conf-unknown/resolve"),
+        ("resolveConflicts", "conflicts/resolve"),
         ("replayBatch", "batches/batch-unknown/replay"),
+        ("replayBatches", "batches/replay"),
+        ("correctItem", "batches/batch-unknown/items/0/correct"),
     ] {
         recorder.problem(operation, &stack.post_bytes(path, Some(&root), b"[]").await);
     }
@@ -47,13 +50,18 @@ pub(super) async fn rejections(stack: &Stack, recorder: &mut Recorder) {
             .await,
     );
 
+    let correction = json!({"payload": {}});
+    let path = "batches/batch-unknown/items/0/correct";
+    let response = stack.post(path, &root, &correction).await;
+    recorder.problem("correctItem", &response);
+
     // Ten failed conditions in a row cannot be provoked by requests alone.
     let contended = Problem::new(
         ProblemCode::Contended,
         "it was changed concurrently: read the current state, and retry",
     );
     let contended = serde_json::to_value(ProblemBody::new(&contended, "request-1")).unwrap();
-    for operation in ["resolveConflict", "replayBatch"] {
+    for operation in ["resolveConflict", "replayBatch", "correctItem"] {
         recorder.add(operation, 409, "contended", contended.clone());
     }
 }

@@ -21,6 +21,8 @@ pub(super) async fn sync(stack: &Stack, recorder: &mut Recorder) -> String {
     acknowledge(stack, recorder, &ben, &token).await;
     let limits = stack.get("sync/limits", &ana.token).await;
     recorder.record("limits", "limits", &limits, 200);
+    let me = stack.get("me", &ben.token).await;
+    recorder.record("me", "me", &me, 200);
     conflict
 }
 

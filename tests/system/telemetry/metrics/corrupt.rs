@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tidemark::engine::{Reply, http::NoHook};
 use tidemark_tests::{
-    Stack,
+    Stack, noise,
     scenario::{self, meter},
     stack::stream_event,
 };
@@ -85,6 +85,49 @@ async fn skipped_corrupt_rows_count() {
     stack.device("ana", "tablet").pull().await;
     let counted = [pulled(0, 2, 0), vec![("CorruptItems", 2)]].concat();
     assert_measured(&written, "pull", &counted);
+}
+
+#[tokio::test]
+async fn corrupt_base_of_a_conflict_counts() {
+    let stack = Stack::new();
+    let [id, _] = two_conflicts(&stack).await;
+    stack.settle().await;
+    corrupt(&stack, "changes", "entries");
+
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
+    let conflict = scenario::conflict(&stack, &json!(id)).await;
+    assert_eq!(conflict.get("base_payload"), None);
+    assert_measured(&written, "admin", &[("CorruptItems", 1)]);
+}
+
+/// A resolution does not read the row with the `was` of edits.
+#[tokio::test]
+async fn corrupt_was_counts_only_when_read() {
+    let stack = Stack::new();
+    let office = stack.device("office", "pc");
+    for (action, version) in [("create", 0), ("update", 1)] {
+        let item = meter(action, "m-1", version, json!({"reading": version}));
+        office.push_one(item).await;
+    }
+    let item = meter("update", "m-1", 1, json!({"reading": 3}));
+    let item = item.with("was", json!({"reading": noise(4000, 1)}));
+    let id = stack.device("ana", "phone").push_one(item).await["conflict_id"].clone();
+    for mut row in stack.rows("conflicts") {
+        let name = row["sk"]["S"].as_str().and_then(|sk| sk.rsplit('#').next());
+        if name.is_some_and(|name| name.starts_with('w')) {
+            row["packed"] = json!({"B": "AAAA"});
+            stack.dynamodb("PutItem", &json!({"TableName": "conflicts", "Item": row}));
+        }
+    }
+
+    let (written, _guard) = CapturedLog::at(LevelFilter::ERROR);
+    let conflict = scenario::conflict(&stack, &id).await;
+    assert_eq!(conflict.get("base_payload"), None);
+    assert_measured(&written, "admin", &[("CorruptItems", 1)]);
+    let decision = json!({"resolution": "accept_client"});
+    scenario::resolve(&stack, &id, &decision).await.ok();
+    let resolved = [("ConflictsResolved", 1), ("AcceptedChanges", 1)];
+    assert_measured(&written, "resolve", &resolved);
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ pub(super) async fn run_day(stack: &Stack) -> Vec<String> {
     for path in ["devices", "audit", "sync/limits"] {
         stack.get(path, &root).await.ok();
     }
+    visit_console(stack, &root).await;
     vec![office.token.clone(), phone.token.clone(), root]
 }
 
@@ -42,6 +43,18 @@ async fn push_conflicting(office: &Device<'_>, phone: &Device<'_>, id: &str) -> 
         meter("delete", id, 2, json!({}))
     ]);
     phone.push_batch(&format!("b-{id}"), &items).await.ok()
+}
+
+/// Opens pages of the console, with secrets in the address.
+async fn visit_console(stack: &Stack, token: &str) {
+    let session = format!("tidemark-session-0={token}");
+    let session = HeaderValue::from_str(&session).unwrap();
+    let headers = HeaderMap::from_iter([(header::COOKIE, session)]);
+    for (path, status) in [("catalog?code=Sesame-Open", 200), ("Sesame-Open", 404)] {
+        let event = stack.console_event("GET", path, &headers, b"");
+        let response = stack.deliver("console", &event).await;
+        assert_eq!(response.status(), status, "{path}");
+    }
 }
 
 /// Returns the paths of a batch and of its conflict.

@@ -32,6 +32,7 @@ pub async fn first(stack: &Stack, function: &str) -> String {
         "admin" => event("GET", "conflicts", &admin, Value::Null),
         "batches" => event("GET", "batches/none", &admin, Value::Null),
         "changelog" => json!({"Records": records}),
+        "console" => console(stack),
         "notify" => json!({"Records": []}),
         "presign" => {
             let body = json!({"filename": "meter.jpg", "content_type": "image/jpeg", "content_length": 1000});
@@ -52,4 +53,9 @@ pub fn push(stack: &Stack, token: &str, items: &[Value]) -> Value {
         token,
         &json!({"device_id": "phone", "client_sync_token": null, "items": items}),
     )
+}
+
+/// Returns the event of a request for a page of the console.
+fn console(stack: &Stack) -> Value {
+    stack.console_event("GET", "help", &Default::default(), b"")
 }

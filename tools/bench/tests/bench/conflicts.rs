@@ -11,6 +11,10 @@ use tidemark_tests::{Device, Item};
 const ITEMS: usize = 50;
 /// Bytes of a large payload.
 const LARGE: usize = 340 * 1024;
+/// Write units of a rejected item: the row of the conflict and its entries in two indexes.
+/// Functions of earlier builds read the index `by_status`. Without it, which the next release
+/// removes, the bound is 2.6.
+const WRITE_UNITS_MAX: f64 = 3.6;
 
 fn is_ok(result: &Value) -> bool {
     result["status"] == "ok"
@@ -110,7 +114,10 @@ fn fifty_rejected_updates_stay_within_budget() {
             .await;
             println!("{user}: {cost:?}");
             assert!(cost.round_trips <= 7.0 && cost.calls <= 14, "{cost:?}");
-            assert!(cost.write_units / ITEMS as f64 <= 2.6, "{cost:?}");
+            assert!(
+                cost.write_units / ITEMS as f64 <= WRITE_UNITS_MAX,
+                "{cost:?}"
+            );
             assert!(cost.read_units <= 150.0, "{cost:?}");
         }
     });
@@ -207,7 +214,10 @@ fn server_payloads_are_stored_once_per_version() {
             stored_bytes(&counting) - once <= ITEMS * 1200,
             "conflicts of a second device do not store the server's payload again"
         );
-        assert!(second.write_units <= 2.6 * ITEMS as f64, "{second:?}");
+        assert!(
+            second.write_units <= WRITE_UNITS_MAX * ITEMS as f64,
+            "{second:?}"
+        );
 
         let boss = counting.stack.token("acme", "boss", &["admin"], &[]);
         let list = counting.stack.get("conflicts?limit=200", &boss).await.ok();

@@ -39,15 +39,22 @@ pub struct Inbound<'a> {
     pub at: DateTime<Utc>,
 }
 
-/// Returns the decoded values of this route's placeholders in a path, with their names. Bytes that
-/// are not UTF-8 after decoding become replacement characters.
+/// Returns the decoded values of this route's placeholders in a path, with their names. `{name+}`
+/// matches the rest of the path. Bytes that are not UTF-8 after decoding become replacement
+/// characters.
 #[must_use]
 pub fn placeholders(route: &Route, path: &str) -> Vec<(String, String)> {
-    let pairs = route.path.split('/').zip(path.split('/'));
-    let named =
-        pairs.filter_map(|(name, given)| Some((name.strip_prefix('{')?.strip_suffix('}')?, given)));
+    let given: Vec<&str> = path.split('/').collect();
+    let placeholders = route.path.split('/').enumerate();
+    let named = placeholders.filter_map(|(at, part)| {
+        let name = part.strip_prefix('{')?.strip_suffix('}')?;
+        match name.strip_suffix('+') {
+            Some(name) => Some((name, given.get(at..)?.join("/"))),
+            None => Some((name, (*given.get(at)?).to_owned())),
+        }
+    });
     named
-        .map(|(name, given)| (name.to_owned(), percent_decoded(given, false)))
+        .map(|(name, given)| (name.to_owned(), percent_decoded(&given, false)))
         .collect()
 }
 

@@ -4,7 +4,8 @@
 //! that is open in a browser on this machine could read and change all data, either directly or
 //! through a host name that resolves to 127.0.0.1 (DNS rebinding).
 //!
-//! The middleware also adds to every response the headers that a deployment's responses have.
+//! The middleware also adds to every response the headers that a deployment's responses have, except
+//! to those of the console, which has its own.
 
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use crate::store::BUCKET;
 const HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 /// Path prefix of the API.
 const API: &str = "/api/";
+/// Path of the console.
+const CONSOLE: &str = "/console";
 
 /// Settings of the access check.
 #[derive(Debug, Clone)]
@@ -91,6 +94,11 @@ impl Guard {
             ));
         }
 
+        // The console itself rejects forms of other sites, as it does on AWS. A link of another site
+        // may lead to it.
+        if is_console(uri.path()) {
+            return None;
+        }
         let mut sent = headers.get_all(header::ORIGIN).iter();
         let is_rejected = match (sent.next(), sent.next()) {
             (None, _) => is_of_another_site(headers),
@@ -128,9 +136,20 @@ async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) ->
         return rejected;
     }
 
+    // The console sets its own headers, and its files are cached.
+    let is_console = is_console(request.uri().path());
     let mut response = next.run(request).await;
+    if is_console {
+        return response;
+    }
     http::complete(response.headers_mut(), origins, origin.as_ref());
     response
+}
+
+/// Returns whether a path is the console's.
+fn is_console(path: &str) -> bool {
+    path.strip_prefix(CONSOLE)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Returns whether pages of the allowed origins may request this path: the API and the uploads.

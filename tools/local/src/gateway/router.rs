@@ -1,7 +1,8 @@
-//! Routes requests: health, the API's routes, the embedded DynamoDB at `POST /`, the embedded S3
-//! under the names of its buckets, and Lambda's Invoke API.
+//! Routes requests: health, the API's routes, the console, the embedded DynamoDB at `POST /`, the
+//! embedded S3 under the names of its buckets, and Lambda's Invoke API.
 
 mod api;
+mod console;
 mod preflights;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::engine::Engine;
 use crate::store::{BUCKET, DEAD_LETTER_BUCKET, Store};
 
 use api::with_api;
+use console::with_console;
 use preflights::with_preflights;
 
 /// Everything to which the front routes requests.
@@ -78,6 +80,7 @@ pub fn router(
     let router = with_buckets(fixed_routes(&front));
     let router = with_api(router, routes, functions)?;
     let router = with_preflights(router, routes, functions);
+    let router = with_console(router, functions);
 
     let router = router
         .fallback(async || not_found())

@@ -246,7 +246,7 @@ fn mapping(function: String, path: &str, event: &Yaml) -> Result<StreamMapping, 
 
 #[cfg(test)]
 mod tests {
-    use tidemark_core::wire::routes::ROUTES;
+    use tidemark_core::wire::routes::{CONSOLE_ROUTES, ROUTES};
 
     use super::*;
 
@@ -313,6 +313,7 @@ Resources:
         let mut served: Vec<_> = ROUTES
             .iter()
             .flat_map(|r| [r.method, "OPTIONS"].map(|method| (method, r)))
+            .chain(CONSOLE_ROUTES.iter().map(|r| (r.method, r)))
             .map(|(method, r)| ApiRoute {
                 method: method.into(),
                 path: r.path.into(),
@@ -342,7 +343,7 @@ Resources:
                 "{kind}"
             );
             assert_eq!(
-                headers["access-control-expose-headers"], "'retry-after, x-amzn-requestid'",
+                headers["access-control-expose-headers"], "'etag, retry-after, x-amzn-requestid'",
                 "{kind}"
             );
 

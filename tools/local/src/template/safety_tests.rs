@@ -32,6 +32,16 @@ fn denies_plaintext(policy: &Yaml, action: &str) -> bool {
         })
 }
 
+/// The admins of every tenant would be operators of the deployment.
+#[test]
+fn admin_text_grants_no_other_role() {
+    let template = Template::built_in().unwrap();
+    for parameter in ["RoleViewer", "RoleOperator"] {
+        let pattern = &template.root["Parameters"][parameter]["AllowedPattern"];
+        assert_eq!(pattern.as_str(), Some("^(?!admin$).*$"), "{parameter}");
+    }
+}
+
 #[test]
 fn buckets_queue_and_topic_reject_plaintext() {
     let policies = all("AWS::S3::BucketPolicy");

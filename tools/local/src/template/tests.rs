@@ -364,6 +364,7 @@ fn template_exports_all_needed_outputs() {
     let others = [
         "ApiUrl",
         "ApiId",
+        "ConsoleUrl",
         "MediaBucketName",
         "FailureBucketName",
         "FailureQueueUrl",

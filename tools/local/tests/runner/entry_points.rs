@@ -32,9 +32,9 @@ fn preflight_succeeds_for_allowed_pages() {
             );
             for header in [
                 format!("access-control-allow-origin: {origin}"),
-                "access-control-allow-headers: authorization, content-type, content-encoding"
+                "access-control-allow-headers: authorization, content-type, content-encoding, if-none-match"
                     .to_owned(),
-                "access-control-expose-headers: retry-after, x-amzn-requestid".to_owned(),
+                "access-control-expose-headers: etag, retry-after, x-amzn-requestid".to_owned(),
                 "access-control-max-age: 3600".to_owned(),
                 "vary: origin".to_owned(),
             ] {
@@ -80,6 +80,30 @@ fn preflight_succeeds_for_allowed_pages() {
         &format!("{host}origin: https://evil.example\r\n{preflight_headers}"),
     );
     assert_eq!(rejected.status, 403);
+}
+
+#[test]
+fn known_entity_tag_gets_no_body() {
+    for api in ["rest", "http"] {
+        let (_home, runner) = in_memory(&["--api", api]);
+        let (limits, lines) = ("GET /api/v1/mobile/sync/limits", valid_lines(&runner));
+        let whole = send(&runner, limits, &lines);
+        let tag = whole
+            .head
+            .split("\r\n")
+            .find_map(|line| line.strip_prefix("etag: "))
+            .unwrap()
+            .replace("w/", "W/"); // the client converts the head to lower case
+
+        let response = send(&runner, limits, &format!("{lines}if-none-match: {tag}\r\n"));
+        assert_eq!(
+            (response.status, response.text.as_str()),
+            (304, ""),
+            "{api}: {response:?}"
+        );
+        assert!(is_complete(&response), "{response:?}");
+        assert!(!response.head.contains("\r\ncontent-type:"), "{response:?}");
+    }
 }
 
 /// Returns the header lines of a valid request: host and authorization.

@@ -9,7 +9,9 @@
 
 mod access;
 mod client;
+mod console;
 mod crash;
+mod demo;
 mod dynamodb;
 mod entry_points;
 mod example;

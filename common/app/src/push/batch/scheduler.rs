@@ -31,7 +31,7 @@ use tidemark_core::{
     model::{
         limits::COMMIT_ATTEMPTS_MAX,
         resource::ResourceKey,
-        result::{ItemCode, ItemResult, Status},
+        result::{ItemCode, ItemResult},
     },
     rules::{
         push::{edit::Sender, group::Group, order, references::EarlierCreates},
@@ -65,7 +65,8 @@ pub(super) struct Scheduler<'a> {
 
 impl<'a> Scheduler<'a> {
     /// Schedules the items of `groups`. An item that `results` reports as applied is not evaluated
-    /// again: its edit may no longer be in the deduplication window.
+    /// again: its edit may no longer be in the deduplication window. Neither is an item that an
+    /// admin corrected: the correction is another edit, which does not identify the item as sent.
     pub(super) fn new(
         groups: Vec<Group>,
         earlier: EarlierCreates,
@@ -76,7 +77,7 @@ impl<'a> Scheduler<'a> {
         for group in &mut pending {
             group.items.retain(|item| {
                 let result = results.get(&item.index());
-                result.is_none_or(|result| result.status != Status::Ok)
+                result.is_none_or(|result| !result.is_settled())
             });
         }
         pending.retain(|group| group.indexes().any(|index| !results.contains_key(&index)));

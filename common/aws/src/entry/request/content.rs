@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use lambda_http::{
     Body,
-    http::{HeaderMap, HeaderName, HeaderValue},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
 };
 use std::{borrow::Cow, collections::HashMap};
 use tidemark_core::wire::problem::Problem;
@@ -36,7 +36,7 @@ pub(super) fn body(fields: &RawFields<'_>) -> Result<Body, Problem> {
 }
 
 /// Returns all values of all headers. Skips headers that HTTP does not allow. A REST API sends both
-/// forms of headers, an HTTP API only the form with joined values.
+/// forms of headers, an HTTP API only the form with joined values, and the cookies in a list.
 pub(super) fn headers(fields: &RawFields<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for source in ["multiValueHeaders", "headers"] {
@@ -56,6 +56,12 @@ pub(super) fn headers(fields: &RawFields<'_>) -> HeaderMap {
         }
     }
 
+    let cookies = fields.get("cookies").map(|cookies| many(cookies));
+    let cookies = cookies.unwrap_or_default().join("; ");
+    if !cookies.is_empty() && !headers.contains_key(header::COOKIE) {
+        let _ = HeaderValue::from_bytes(cookies.as_bytes())
+            .map(|cookies| headers.try_append(header::COOKIE, cookies));
+    }
     headers
 }
 

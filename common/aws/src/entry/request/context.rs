@@ -10,7 +10,8 @@ use super::super::{
     shape::Shape,
 };
 
-/// Returns the parts of the request context that the functions use: request id, route and stage.
+/// Returns the parts of the request context that the functions use: request id, route, stage and
+/// path.
 pub(super) fn request_context(
     shape: Shape,
     gateway: &RawFields<'_>,
@@ -24,6 +25,8 @@ pub(super) fn request_context(
             context.request_id = owned("requestId");
             context.resource_path = owned("resourcePath");
             context.stage = owned("stage");
+            // The path with the stage, which `path` of the event lacks.
+            context.path = owned("path");
             RequestContext::ApiGatewayV1(context)
         }
         Shape::Http => {

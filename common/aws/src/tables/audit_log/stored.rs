@@ -31,6 +31,8 @@ pub(super) struct StoredEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     batch_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    bulk_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     runs_as: Option<StoredRunsAs>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     resources: Vec<StoredResource>,

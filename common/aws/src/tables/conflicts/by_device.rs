@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::future::try_join_all;
 use tidemark_core::model::{
     channel::Channel,
-    conflict::{ConflictOutcome, ConflictStatus},
+    conflict::{ConflictOutcome, ConflictStatus, ListOrder},
     ids,
     limits::{DEVICE_CONFLICTS_MAX, DEVICE_DECISIONS_MAX, OPEN_LISTED_MAX},
     principal::Author,
@@ -14,8 +14,9 @@ use tidemark_core::model::{
 };
 
 use super::{
-    Conflicts, OutcomeRow, keys,
-    list::{IndexEntry, IndexOrder},
+    Conflicts, OutcomeRow,
+    index::{IndexEntry, IndexQuery, Shard, ShardPage},
+    keys,
     row::StoredRow,
 };
 use crate::{
@@ -104,31 +105,28 @@ impl Conflicts {
         page: &DevicePage<'_>,
         status: ConflictStatus,
         limit: usize,
-    ) -> Result<Vec<ShardEntries>, Error> {
+    ) -> Result<Vec<ShardPage>, Error> {
         let tenant = page.tenant;
-        let legacy = keys::legacy_status_key(tenant, status);
-        let shards = page
+        let shards: Vec<Shard> = page
             .shards
             .iter()
-            .map(|shard| keys::shard_key(tenant, status, *shard))
-            .chain([legacy.clone()]);
+            .map(|number| Shard::numbered(tenant, status, *number))
+            .chain([Shard::legacy(tenant, status)])
+            .collect();
 
-        let reads = shards.map(|shard| {
-            // The index keys of legacy conflicts do not identify the device, so each row must be
-            // read.
-            let limit = if shard == legacy {
+        let reads = shards.iter().map(async |shard| {
+            // The keys of legacy conflicts do not identify the device, so each row must be read.
+            let limit = if shard.is_legacy() {
                 limit.min(DEVICE_CONFLICTS_MAX)
             } else {
                 limit
             };
-            self.indexed(tenant, shard, IndexOrder::Newest, None, limit)
+            let query = IndexQuery::first(ListOrder::Newest, limit);
+            self.indexed(shard, &query).await
         });
         try_join_all(reads).await
     }
 }
-
-/// The index entries that were read of a shard, and whether it has more.
-type ShardEntries = (Vec<IndexEntry>, bool);
 
 /// The devices whose conflicts are read.
 struct DevicePage<'a> {
@@ -167,15 +165,15 @@ impl<'a> DevicePage<'a> {
     /// legacy conflicts of all devices.
     fn mark_incomplete(
         &self,
-        open: &[ShardEntries],
-        resolved: &[ShardEntries],
+        open: &[ShardPage],
+        resolved: &[ShardPage],
         newest: &mut [NewestConflicts],
     ) {
         let shards = self.shards.iter().map(|shard| Some(*shard)).chain([None]);
         let is_cut = open
             .iter()
             .zip(resolved)
-            .map(|((_, open), (_, resolved))| *open || *resolved);
+            .map(|(open, resolved)| open.end.is_some() || resolved.end.is_some());
 
         for (shard, is_cut) in shards.zip(is_cut) {
             let of_shard = |hash: &String| shard.is_none_or(|shard| keys::shard(hash) == shard);
@@ -189,13 +187,10 @@ impl<'a> DevicePage<'a> {
 
     /// Splits index entries into those of these devices, each with the device's index, and legacy
     /// entries.
-    fn split_entries(
-        &self,
-        shards: Vec<ShardEntries>,
-    ) -> (Vec<(usize, IndexEntry)>, Vec<IndexEntry>) {
+    fn split_entries(&self, shards: Vec<ShardPage>) -> (Vec<(usize, IndexEntry)>, Vec<IndexEntry>) {
         let (legacy, entries): (Vec<_>, Vec<_>) = shards
             .into_iter()
-            .flat_map(|(entries, _)| entries)
+            .flat_map(|page| page.entries)
             .partition(|entry| entry.pk == self.tenant && entry.sk.starts_with("conf-"));
         let known = entries
             .into_iter()

@@ -39,6 +39,7 @@ pub(super) fn opened(
     }
 
     set_edits(&mut row, write, first, &apart.rows(joined))?;
+    set_was(&mut row, first, apart);
     set_server_version(&mut row, write);
     if let Some(outcome) = &write.outcome {
         set(&mut row, "outcome", value(&OutcomeRow::new(outcome))?);
@@ -111,6 +112,15 @@ fn set_edits(
     set(row, "edits", value(&ids)?);
     set(row, "edit_count", number(write.edits.len()));
     Ok(())
+}
+
+/// Adds the `was` of the edit that opens a conflict, or the name of the row with it.
+fn set_was(row: &mut Row, first: &ConflictEdit, apart: &SeparatePayloads<'_>) {
+    match (apart.was_name_of(first.id), &first.was) {
+        (Some(part), _) => set(row, "was_part", AttributeValue::S(part)),
+        (None, Some(was)) => set(row, "was", AttributeValue::S(was.get().to_owned())),
+        (None, None) => {}
+    }
 }
 
 /// Adds the version of the server that the edits conflict with, and whether it is a deletion.

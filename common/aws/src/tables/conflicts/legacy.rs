@@ -5,14 +5,18 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use tidemark_core::{
     model::{
-        conflict::{ConflictSlot, ConflictStatus, ConflictSummary},
+        conflict::{ConflictSlot, ConflictStatus, ConflictSummary, ListOrder},
         ids,
         resource::ResourceKey,
     },
     rules::push::edit::Sender,
 };
 
-use super::{Conflicts, OutcomeRow, edit_id, keys, list::IndexOrder, row::StoredRow};
+use super::{
+    Conflicts, OutcomeRow, edit_id,
+    index::{IndexQuery, Shard},
+    row::StoredRow,
+};
 use crate::{
     error::Error,
     tables::{Row, from_row, query_all},
@@ -37,26 +41,13 @@ struct SummaryRow {
 impl Conflicts {
     /// Returns whether the tenant has legacy conflicts.
     pub(super) async fn has_legacy(&self, tenant: &str) -> Result<bool, Error> {
-        let status_key = |status| keys::legacy_status_key(tenant, status);
+        let query = IndexQuery::first(ListOrder::Oldest, 1);
+        let [open, resolved] = [ConflictStatus::Open, ConflictStatus::Resolved]
+            .map(|status| Shard::legacy(tenant, status));
+        let (open, resolved) =
+            tokio::try_join!(self.indexed(&open, &query), self.indexed(&resolved, &query))?;
 
-        let (open, resolved) = tokio::try_join!(
-            self.indexed(
-                tenant,
-                status_key(ConflictStatus::Open),
-                IndexOrder::Oldest,
-                None,
-                1
-            ),
-            self.indexed(
-                tenant,
-                status_key(ConflictStatus::Resolved),
-                IndexOrder::Oldest,
-                None,
-                1
-            ),
-        )?;
-
-        Ok(!open.0.is_empty() || !resolved.0.is_empty())
+        Ok(!open.entries.is_empty() || !resolved.entries.is_empty())
     }
 
     /// Returns the legacy conflicts of the sender's device about a resource, open and resolved.

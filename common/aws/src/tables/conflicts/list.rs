@@ -1,20 +1,19 @@
-//! Lists conflicts by status. The index is divided into shards, which are read concurrently and
-//! merged. Legacy conflicts are read as one additional shard.
+//! Lists conflicts. The shards of the index are read concurrently and merged.
 
 use std::collections::{HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 use tidemark_core::{
     model::{
-        conflict::ConflictStatus,
-        limits::{CONFLICT_SHARDS, RESPONSE_BYTES_MAX},
+        conflict::{ConflictFilter, ListedStatus},
+        limits::RESPONSE_BYTES_MAX,
     },
     wire::conflicts::ConflictEntry,
 };
 
 use super::{
-    Conflicts, keys,
+    Conflicts,
+    index::{ConflictCursor, IndexEntry, IndexQuery, Shard, merge},
     payloads::{PayloadKey, PayloadTexts},
     row::StoredRow,
 };
@@ -23,34 +22,17 @@ use crate::{
     tables::{Row, Table, from_row, key as row_key, text},
 };
 
-/// The index by status and time of detection.
-pub(super) const BY_STATUS: &str = "by_status";
 /// Maximum bytes of a separately stored payload that a list includes.
 const LISTED_BYTES_MAX: usize = 100 * 1024;
 
-/// The place of a conflict in the index: its time of detection and its id.
-pub type ConflictCursor = [String; 2];
-
-/// An entry of the index by status.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct IndexEntry {
-    /// The time of detection, with a suffix that makes it unique.
-    pub(super) detected_at: String,
-    pub(super) sk: String,
-    pub(super) pk: String,
-}
-
-/// The order in which the index is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IndexOrder {
-    Oldest,
-    Newest,
-}
-
 impl Conflicts {
-    /// Returns at most `limit` conflicts with a status after the cursor `after`, in the order of
-    /// detection, and the cursor of the last one if there are more. Large payloads are omitted. A
-    /// row that cannot be decoded is logged, counted and omitted.
+    /// Returns at most `limit` conflicts of a list after the cursor `after`, and the cursor of the
+    /// next page if there may be more. Large payloads are omitted. A row that cannot be decoded is
+    /// logged, counted and omitted.
+    ///
+    /// If the filter has conditions other than the status and the time, the request examines at
+    /// most [`CONFLICTS_SCANNED_MAX`](tidemark_core::model::limits::CONFLICTS_SCANNED_MAX) entries
+    /// of each shard, so that a page may have few conflicts, or none, and a cursor.
     ///
     /// The index is eventually consistent: a conflict whose row has another status is omitted too.
     ///
@@ -60,98 +42,23 @@ impl Conflicts {
     pub async fn list(
         &self,
         tenant: &str,
-        status: ConflictStatus,
-        after: Option<ConflictCursor>,
+        filter: &ConflictFilter,
+        after: Option<&ConflictCursor>,
         limit: usize,
     ) -> Result<(Vec<ConflictEntry>, Option<ConflictCursor>), Error> {
-        let shards = (0..CONFLICT_SHARDS).map(|shard| keys::shard_key(tenant, status, shard));
-        let shards = shards.chain([keys::legacy_status_key(tenant, status)]);
-        let read = shards.map(|shard| {
-            self.indexed(tenant, shard, IndexOrder::Oldest, after.as_ref(), limit + 1)
-        });
+        let shards = Shard::of_list(tenant, filter);
+        let query = IndexQuery::of_list(filter, after, limit);
+        let pages = try_join_all(shards.iter().map(|shard| self.indexed(shard, &query))).await?;
+        let read = shards.into_iter().zip(pages).collect();
+        let (places, next) = merge(read, filter.order, limit);
 
-        let mut places: Vec<IndexEntry> = try_join_all(read)
-            .await?
-            .into_iter()
-            .flat_map(|(entries, _)| entries)
-            .collect();
-        places.sort();
-        let has_more = places.len() > limit;
-        places.truncate(limit);
-
-        let rows = self.listed_rows(&places, status).await?;
+        let rows = self.listed_rows(&places, filter.status).await?;
         let texts = self.listed_texts(&rows).await?;
         let entries = rows
             .into_iter()
             .filter_map(|row| to_entry(&self.0, row, &texts))
             .collect();
-
-        let last = places.pop().filter(|_| has_more);
-        Ok((entries, last.map(|last| [last.detected_at, last.sk])))
-    }
-
-    /// Returns entries of a shard of the index, and whether there are more.
-    pub(super) async fn indexed(
-        &self,
-        tenant: &str,
-        shard: String,
-        order: IndexOrder,
-        after: Option<&ConflictCursor>,
-        limit: usize,
-    ) -> Result<(Vec<IndexEntry>, bool), Error> {
-        let query = self
-            .0
-            .query_index(BY_STATUS, "status_key", &shard)
-            .scan_index_forward(order == IndexOrder::Oldest);
-
-        let query = match after {
-            None => query,
-            // Legacy conflicts may share a time of detection, so that only the key of the last one
-            // identifies where to continue.
-            Some([detected_at, id])
-                if !detected_at.contains('#')
-                    && shard == keys::legacy_status_key(tenant, status_of(&shard)) =>
-            {
-                let index = [
-                    ("status_key", shard.clone()),
-                    ("detected_at", detected_at.clone()),
-                ];
-                let index = index.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
-                query.set_exclusive_start_key(Some(
-                    row_key(tenant, id).into_iter().chain(index).collect(),
-                ))
-            }
-            Some([detected_at, _]) => query
-                .key_condition_expression("#partition = :partition AND detected_at > :after")
-                .expression_attribute_values(":after", AttributeValue::S(detected_at.clone())),
-        };
-
-        let response = query
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await;
-        let response =
-            response.map_err(|error| Error::failed_call("query on conflicts by status", error))?;
-
-        let has_more = response.last_evaluated_key.is_some();
-        let entry = |row: &Row| {
-            let [pk, sk] = key_of(row)?;
-            Some(IndexEntry {
-                detected_at: text(row, "detected_at")?.to_owned(),
-                sk,
-                pk,
-            })
-        };
-
-        Ok((
-            response
-                .items
-                .unwrap_or_default()
-                .iter()
-                .filter_map(entry)
-                .collect(),
-            has_more,
-        ))
+        Ok((entries, next))
     }
 
     /// Loads the rows of index entries, in their order. Omits rows with another status, and rows
@@ -159,7 +66,7 @@ impl Conflicts {
     async fn listed_rows(
         &self,
         places: &[IndexEntry],
-        status: ConflictStatus,
+        status: ListedStatus,
     ) -> Result<Vec<StoredRow>, Error> {
         let rows = self
             .0
@@ -179,7 +86,7 @@ impl Conflicts {
 
     /// Loads the separately stored payloads that a list includes: those below the size limit, as
     /// long as they fit in a response.
-    async fn listed_texts(&self, rows: &[StoredRow]) -> Result<PayloadTexts, Error> {
+    async fn listed_texts(&self, rows: &[StoredRow]) -> Result<PayloadTexts<'_>, Error> {
         let mut left = RESPONSE_BYTES_MAX;
         let mut places = HashSet::new();
         for row in rows {
@@ -195,17 +102,10 @@ impl Conflicts {
             }
         }
 
-        let mut texts = self.texts(places.into_iter().collect()).await?;
+        let places = places.into_iter().collect();
+        let mut texts = self.texts(places, Vec::new()).await?;
         texts.is_partial = true;
         Ok(texts)
-    }
-}
-
-/// Returns the status in the key of a legacy shard.
-fn status_of(shard: &str) -> ConflictStatus {
-    match shard.ends_with(ConflictStatus::Open.as_str()) {
-        true => ConflictStatus::Open,
-        false => ConflictStatus::Resolved,
     }
 }
 
@@ -214,16 +114,21 @@ fn key_of(row: &Row) -> Option<[String; 2]> {
 }
 
 /// Decodes a row of a list. Returns `None` if it has another status or cannot be decoded.
-fn read_row(table: &Table, row: Row, status: ConflictStatus) -> Option<StoredRow> {
+fn read_row(table: &Table, row: Row, listed: ListedStatus) -> Option<StoredRow> {
     let sk = text(&row, "sk").unwrap_or_default().to_owned();
     match from_row::<StoredRow>("conflict", row) {
-        Ok(row) => (row.status == status.as_str()).then_some(row),
+        Ok(row) => {
+            let mut statuses = listed.statuses().iter();
+            statuses
+                .any(|status| row.status == status.as_str())
+                .then_some(row)
+        }
         Err(failure) => report_unreadable(table, &failure, &sk),
     }
 }
 
 /// Converts a row to a list entry. Returns `None` if it cannot be decoded.
-fn to_entry(table: &Table, row: StoredRow, texts: &PayloadTexts) -> Option<ConflictEntry> {
+fn to_entry(table: &Table, row: StoredRow, texts: &PayloadTexts<'_>) -> Option<ConflictEntry> {
     let is_missing = |place: Result<Option<(PayloadKey, usize)>, Error>| {
         place
             .ok()

@@ -25,6 +25,8 @@ pub(super) struct OutcomeRow {
     pub(super) note: Option<String>,
     pub(super) server_version: u64,
     pub(super) merged_digest: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) picked_digest: Option<String>,
 }
 
 /// A joined edit. If its payload is missing, it is stored in a separate row.
@@ -41,11 +43,19 @@ pub(super) struct EditRow {
     pub(super) client_version: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) base_version: Option<u64>,
+    /// The values that the fields of the patch had in the device's base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) was: Option<String>,
+    /// Name of the row with these values, if they are separate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) was_part: Option<String>,
 }
 
 impl EditRow {
-    /// Creates the row of an edit; `part` names the separate row with its payload, if there is one.
-    pub(super) fn new(edit: &ConflictEdit, part: Option<String>) -> Self {
+    /// Creates the row of an edit; `part` and `was_part` name the separate rows with its payload
+    /// and with its `was`, if there are any.
+    pub(super) fn new(edit: &ConflictEdit, part: Option<String>, was_part: Option<String>) -> Self {
+        let was = edit.was.as_ref().filter(|_| was_part.is_none());
         Self {
             edit: hex(edit.id),
             action: edit.action,
@@ -53,6 +63,8 @@ impl EditRow {
             part,
             client_version: edit.client_version,
             base_version: edit.base_version,
+            was: was.map(|was| was.get().to_owned()),
+            was_part,
         }
     }
 }
@@ -66,21 +78,25 @@ impl OutcomeRow {
             note: outcome.note.clone(),
             server_version: outcome.server_version,
             merged_digest: outcome.merged_digest.map(|digest| json::hex(&digest)),
+            picked_digest: outcome.picked_digest.map(|digest| json::hex(&digest)),
         }
     }
 
     pub(super) fn read(self) -> Result<ConflictOutcome, Error> {
         let unreadable = |what: &str| Error::unreadable("outcome of a conflict", what);
-        let merged_digest = self
-            .merged_digest
-            .map(|text| digest(&text).ok_or_else(|| unreadable("merged_digest")));
+        let read = |name: &str, text: Option<String>| {
+            text.map(|text| digest(&text).ok_or_else(|| unreadable(name)))
+                .transpose()
+        };
+
         Ok(ConflictOutcome {
             resolution: self.resolution,
             resolved_by: self.resolved_by,
             resolved_at: moment(self.resolved_at)?,
             note: self.note,
             server_version: self.server_version,
-            merged_digest: merged_digest.transpose()?,
+            merged_digest: read("merged_digest", self.merged_digest)?,
+            picked_digest: read("picked_digest", self.picked_digest)?,
         })
     }
 }

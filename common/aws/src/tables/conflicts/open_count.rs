@@ -15,14 +15,14 @@ use tidemark_core::{
     rules::push::edit::Sender,
 };
 
-use super::{Conflicts, encode::number, keys, list::BY_STATUS};
+use super::{Conflicts, encode::number, index::BY_STATUS_LISTED, keys};
 use crate::{
     error::Error,
     tables::{Row, from_row, key as row_key},
 };
 
-/// Maximum number of index pages that one count reads. A page has at most 1 MB, about 5,000 entries
-/// of the shard, so a count reads at most about 100,000 entries of all devices of the shard.
+/// Maximum number of index pages that one count reads. A page has at most 1 MB, about 2,500 entries
+/// of the shard, so a count reads at most about 50,000 entries of all devices of the shard.
 const COUNTED_PAGES_MAX: usize = 20;
 
 #[derive(Debug, Default, Deserialize)]
@@ -120,7 +120,7 @@ impl Conflicts {
 
         let query = self
             .0
-            .query_index(BY_STATUS, "status_key", &shard)
+            .query_index(BY_STATUS_LISTED, "status_key", &shard)
             .select(Select::Count)
             .filter_expression("pk = :pk");
         let query = query.expression_attribute_values(

@@ -1,5 +1,5 @@
 //! Payloads of conflicts that are stored in rows of their own: which payloads are, under which
-//! keys, and their encoding.
+//! keys, and their encoding. The `was` of an edit is stored like a payload, in other rows.
 
 mod server;
 mod texts;
@@ -7,6 +7,7 @@ mod texts;
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tidemark_core::model::{
     conflict::{ConflictEdit, ConflictWrite},
     json::{self, Json},
@@ -19,8 +20,21 @@ use crate::{error::Error, tables::from_packed};
 pub(super) use server::StoredPayload;
 pub(super) use texts::PayloadTexts;
 
-/// The payloads of a conflict's edits that are stored in separate rows, by the name of the row.
-pub(super) struct SeparatePayloads<'a>(pub(super) Vec<(String, Vec<&'a ConflictEdit>)>);
+/// Prefix of the names of rows with `was`. The names of rows with payloads are hexadecimal digits.
+const WAS: &str = "w";
+
+/// The texts of a conflict's edits that are stored in separate rows.
+pub(super) struct SeparatePayloads<'a> {
+    payloads: Vec<TextPart<'a>>,
+    was: Vec<TextPart<'a>>,
+}
+
+/// The texts that one separate row contains.
+pub(super) struct TextPart<'a> {
+    /// The name of the row.
+    pub(super) name: String,
+    texts: Vec<(EditId, &'a RawValue)>,
+}
 
 /// A separate row that holds payloads of several edits, by edit.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,60 +57,101 @@ impl PartRow {
 }
 
 impl<'a> SeparatePayloads<'a> {
-    /// Determines which payloads of a write are stored in separate rows.
+    /// Determines which texts of a write are stored in separate rows.
     pub(super) fn of(write: &'a ConflictWrite) -> Self {
-        let mut parts: Vec<Vec<&ConflictEdit>> = Vec::new();
-        let mut bytes = 0;
-        for (at, edit) in write.edits.iter().enumerate() {
-            let length = edit.payload.get().len();
-            if write.expected_edits + at < INLINE_EDITS_MAX && length <= INLINE_BYTES_MAX {
-                continue;
-            }
-            bytes += length;
-            match parts.last_mut().filter(|_| bytes <= PART_BYTES_MAX) {
-                Some(part) => part.push(edit),
-                None => {
-                    bytes = length;
-                    parts.push(vec![edit]);
-                }
-            }
+        Self {
+            payloads: parts_of(write, "", |edit| Some(&edit.payload)),
+            was: parts_of(write, WAS, |edit| edit.was.as_ref()),
         }
+    }
 
-        // The name is derived from the ids of all its edits, which are digests of their content, so
-        // that two attempts never write different content to one row.
-        let name = |part: &[&ConflictEdit]| {
-            let digest = json::digest(part.iter().map(|edit| edit.id.0.to_be_bytes()));
-            json::hex(&digest[..8])
-        };
-
-        Self(parts.into_iter().map(|part| (name(&part), part)).collect())
+    /// Returns the separate rows.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &TextPart<'a>> {
+        self.payloads.iter().chain(&self.was)
     }
 
     /// Returns the name of the separate row with the payload of an edit, if there is one.
     pub(super) fn name_of(&self, edit: EditId) -> Option<String> {
-        let (name, _) = self
-            .0
-            .iter()
-            .find(|(_, part)| part.iter().any(|it| it.id == edit))?;
-        Some(name.clone())
+        name_in(&self.payloads, edit)
+    }
+
+    /// Returns the name of the separate row with the `was` of an edit, if there is one.
+    pub(super) fn was_name_of(&self, edit: EditId) -> Option<String> {
+        name_in(&self.was, edit)
     }
 
     /// Creates the rows of joined edits.
     pub(super) fn rows(&self, edits: &[ConflictEdit]) -> Vec<EditRow> {
         edits
             .iter()
-            .map(|edit| EditRow::new(edit, self.name_of(edit.id)))
+            .map(|edit| EditRow::new(edit, self.name_of(edit.id), self.was_name_of(edit.id)))
             .collect()
     }
 }
 
-/// Serializes the payloads of a separate row, before packing.
-pub(super) fn part_text(part: &[&ConflictEdit]) -> Result<Vec<u8>, Error> {
-    let payloads: HashMap<String, &Json> = part
-        .iter()
-        .map(|edit| (hex(edit.id), &edit.payload))
-        .collect();
-    serde_json::to_vec(&payloads).map_err(|error| Error::unencoded("part of a conflict", error))
+impl TextPart<'_> {
+    /// Returns the bytes of the texts.
+    pub(super) fn bytes(&self) -> usize {
+        self.texts.iter().map(|(_, text)| text.get().len()).sum()
+    }
+
+    /// Serializes the content of the row, before packing: the texts by edit.
+    pub(super) fn serialized(&self) -> Result<Vec<u8>, Error> {
+        let texts: HashMap<String, &RawValue> = self
+            .texts
+            .iter()
+            .map(|(edit, text)| (hex(*edit), *text))
+            .collect();
+        serde_json::to_vec(&texts).map_err(|error| Error::unencoded("part of a conflict", error))
+    }
+}
+
+/// Divides the texts of a write that are stored in separate rows: the large ones, and those of
+/// later edits.
+fn parts_of<'a>(
+    write: &'a ConflictWrite,
+    prefix: &str,
+    text_of: impl Fn(&'a ConflictEdit) -> Option<&'a Json>,
+) -> Vec<TextPart<'a>> {
+    let mut parts: Vec<Vec<(EditId, &RawValue)>> = Vec::new();
+    let mut bytes = 0;
+
+    for (at, edit) in write.edits.iter().enumerate() {
+        let is_early = write.expected_edits + at < INLINE_EDITS_MAX;
+        let Some(text) =
+            text_of(edit).filter(|text| !is_early || text.get().len() > INLINE_BYTES_MAX)
+        else {
+            continue;
+        };
+
+        let length = text.get().len();
+        bytes += length;
+        match parts.last_mut().filter(|_| bytes <= PART_BYTES_MAX) {
+            Some(part) => part.push((edit.id, text)),
+            None => {
+                bytes = length;
+                parts.push(vec![(edit.id, text)]);
+            }
+        }
+    }
+
+    // The name is derived from the ids of all its edits, which are digests of their content, so
+    // that two attempts never write different payloads to one row. A `was` is not part of an id:
+    // the row that was written first is kept.
+    let name = |texts: &[(EditId, &RawValue)]| {
+        let digest = json::digest(texts.iter().map(|(edit, _)| edit.0.to_be_bytes()));
+        format!("{prefix}{}", json::hex(&digest[..8]))
+    };
+    let part = |texts: Vec<(EditId, &'a RawValue)>| TextPart {
+        name: name(&texts),
+        texts,
+    };
+    parts.into_iter().map(part).collect()
+}
+
+fn name_in(parts: &[TextPart<'_>], edit: EditId) -> Option<String> {
+    let contains = |part: &&TextPart<'_>| part.texts.iter().any(|(id, _)| *id == edit);
+    parts.iter().find(contains).map(|part| part.name.clone())
 }
 
 /// The key of a row that contains a payload.

@@ -29,7 +29,8 @@ impl Conflicts {
     ///
     /// # Errors
     /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row
-    /// cannot be decoded.
+    /// cannot be decoded, except a row that contains only the `was` of edits: it is logged, counted
+    /// and treated as missing.
     pub async fn read(
         &self,
         tenant: &str,
@@ -43,7 +44,26 @@ impl Conflicts {
             return Ok(None);
         }
         let row: StoredRow = from_row("conflict", row)?;
-        let texts = self.texts(row.places()?).await?;
+        let texts = self.texts(row.places()?, row.was_places()?).await?;
+        row.read(&texts).map(Some)
+    }
+
+    /// Loads a conflict like [`Self::read`], for its resolution. No row that contains only the
+    /// `was` of edits is read: a resolution does not depend on them.
+    ///
+    /// # Errors
+    /// Returns `Error::Unavailable` if DynamoDB is unavailable, and `Error::Corrupt` if a row
+    /// cannot be decoded.
+    pub async fn read_for_resolution(
+        &self,
+        tenant: &str,
+        id: &str,
+    ) -> Result<Option<Conflict>, Error> {
+        let Some(row) = self.rows_of(tenant, &[id.to_owned()]).await?.pop() else {
+            return Ok(None);
+        };
+        let row: StoredRow = from_row("conflict", row)?;
+        let texts = self.texts(row.places()?, Vec::new()).await?;
         row.read(&texts).map(Some)
     }
 
@@ -81,14 +101,21 @@ impl Conflicts {
         Ok(rows)
     }
 
-    /// Loads the payloads with these keys.
-    pub(super) async fn texts(&self, places: Vec<PayloadKey>) -> Result<PayloadTexts, Error> {
+    /// Loads the payloads in the rows with these keys, and the `was` in the rows with the keys
+    /// `was`.
+    pub(super) async fn texts(
+        &self,
+        places: Vec<PayloadKey>,
+        was: Vec<PayloadKey>,
+    ) -> Result<PayloadTexts<'_>, Error> {
         let places: BTreeSet<PayloadKey> = places.into_iter().collect();
-        PayloadTexts::new(
-            self.0
-                .batch_get(places.into_iter().map(|[pk, sk]| row_key(pk, sk)).collect())
-                .await?,
-        )
+        let was: BTreeSet<PayloadKey> = was.into_iter().collect();
+        let was: BTreeSet<PayloadKey> = was.difference(&places).cloned().collect();
+
+        let keys = places.iter().chain(&was);
+        let keys = keys.map(|[pk, sk]| row_key(pk, sk)).collect();
+        let rows = self.0.batch_get(keys).await?;
+        PayloadTexts::new(&self.0, rows, &was)
     }
 }
 

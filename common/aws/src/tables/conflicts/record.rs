@@ -18,7 +18,7 @@ use super::{
     encode::value,
     keys,
     opened::OpenedConflict,
-    payloads::{SeparatePayloads, StoredPayload, part_text},
+    payloads::{SeparatePayloads, StoredPayload},
     statements::ConflictStatement,
     throttled,
 };
@@ -187,18 +187,17 @@ impl Conflicts {
 
         let mut parts = Vec::new();
         for write in writes {
-            for (name, edits) in SeparatePayloads::of(write).0 {
+            for part in SeparatePayloads::of(write).parts() {
                 let mut row = keys::of(tenant, &write.id, write.slot)?;
                 row.insert(
                     "sk".to_owned(),
-                    AttributeValue::S(keys::part(&write.id, &name)?),
+                    AttributeValue::S(keys::part(&write.id, &part.name)?),
                 );
                 row.insert(
                     "packed".to_owned(),
-                    AttributeValue::B(Blob::new(pack(&part_text(&edits)?))),
+                    AttributeValue::B(Blob::new(pack(&part.serialized()?))),
                 );
-                let bytes = edits.iter().map(|edit| edit.payload.get().len()).sum();
-                parts.push(self.insert(row, bytes)?);
+                parts.push(self.insert(row, part.bytes())?);
             }
         }
 

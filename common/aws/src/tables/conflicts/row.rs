@@ -17,7 +17,9 @@ use tidemark_core::{
 };
 
 use super::{
-    EditRow, INLINE_BYTES_MAX, OutcomeRow, edit_id, keys,
+    EditRow, INLINE_BYTES_MAX, OutcomeRow, edit_id,
+    index::detection_time,
+    keys,
     payloads::{PayloadKey, PayloadTexts},
 };
 use crate::{error::Error, tables::from_packed};
@@ -54,6 +56,10 @@ pub(super) struct StoredRow {
     client_bytes: usize,
     client_version: u64,
     base_version: Option<u64>,
+    /// The values that the fields of the first edit had in the device's base.
+    was: Option<String>,
+    /// Name of the row with these values, if they are separate.
+    was_part: Option<String>,
     joined: Vec<EditRow>,
     pub(super) edits: Vec<String>,
     pub(super) outcome: Option<OutcomeRow>,
@@ -139,7 +145,8 @@ impl StoredRow {
         Ok([self.pk.clone(), name])
     }
 
-    /// Returns the keys of all separate rows with payloads of the conflict.
+    /// Returns the keys of all separate rows with payloads of the conflict, without those with
+    /// `was`.
     pub(super) fn places(&self) -> Result<Vec<PayloadKey>, Error> {
         let mut places: Vec<PayloadKey> = self
             .server_place()?
@@ -158,8 +165,18 @@ impl StoredRow {
         Ok(places)
     }
 
+    /// Returns the keys of all separate rows with the `was` of edits.
+    pub(super) fn was_places(&self) -> Result<Vec<PayloadKey>, Error> {
+        let joined = self.joined.iter().filter_map(|edit| edit.was_part.as_ref());
+        let parts = self.was_part.iter().chain(joined);
+        parts.map(|part| self.place_of("", Some(part))).collect()
+    }
+
     /// Takes the payload of the server, if it has one.
-    pub(super) fn server_payload(&mut self, texts: &PayloadTexts) -> Result<Option<String>, Error> {
+    pub(super) fn server_payload(
+        &mut self,
+        texts: &PayloadTexts<'_>,
+    ) -> Result<Option<String>, Error> {
         let missing = Error::unreadable("conflict", format!("server payload of {}", self.id));
         match self.server_place()? {
             Some((place, _)) => texts.of(place, "").ok_or(missing).map(Some),
@@ -172,7 +189,7 @@ impl StoredRow {
     }
 
     /// Decodes the conflict, given its separately stored payloads.
-    pub(super) fn read(mut self, texts: &PayloadTexts) -> Result<Conflict, Error> {
+    pub(super) fn read(mut self, texts: &PayloadTexts<'_>) -> Result<Conflict, Error> {
         let slot = self.slot()?;
         let detected_at = self.detected_at()?;
         let channel = Channel::parse(&self.channel).ok_or_else(|| self.unreadable("channel"))?;
@@ -213,17 +230,11 @@ impl StoredRow {
 
     /// Returns the time of detection, without the suffix that makes it unique.
     fn detected_at(&self) -> Result<DateTime<Utc>, Error> {
-        let time = self
-            .detected_at
-            .split_once('#')
-            .map_or(self.detected_at.as_str(), |(time, _)| time);
-        DateTime::parse_from_rfc3339(time)
-            .map(|time| time.with_timezone(&Utc))
-            .map_err(|_| self.unreadable("detected_at"))
+        detection_time(&self.detected_at).ok_or_else(|| self.unreadable("detected_at"))
     }
 
     /// Decodes the edit that opened the conflict. Takes its payload out of the row.
-    fn take_first_edit(&mut self, texts: &PayloadTexts) -> Result<ConflictEdit, Error> {
+    fn take_first_edit(&mut self, texts: &PayloadTexts<'_>) -> Result<ConflictEdit, Error> {
         let opener = self
             .edits
             .first()
@@ -240,11 +251,12 @@ impl StoredRow {
             payload: json(payload.ok_or_else(|| self.unreadable("client payload"))?)?,
             client_version: self.client_version,
             base_version: self.base_version,
+            was: self.was_of(&opener, self.was.as_ref(), self.was_part.as_deref(), texts)?,
         })
     }
 
     /// Decodes an edit that joined the conflict.
-    fn joined_edit(&self, edit: EditRow, texts: &PayloadTexts) -> Result<ConflictEdit, Error> {
+    fn joined_edit(&self, edit: EditRow, texts: &PayloadTexts<'_>) -> Result<ConflictEdit, Error> {
         let payload = match edit.client_payload {
             Some(text) => Some(text),
             None => texts.of(self.place_of(&edit.edit, edit.part.as_deref())?, &edit.edit),
@@ -256,7 +268,30 @@ impl StoredRow {
             payload: json(payload.ok_or_else(|| self.unreadable("client payload"))?)?,
             client_version: edit.client_version,
             base_version: edit.base_version,
+            was: self.was_of(
+                &edit.edit,
+                edit.was.as_ref(),
+                edit.was_part.as_deref(),
+                texts,
+            )?,
         })
+    }
+
+    /// Returns the `was` of an edit, which is in the row, or in the separate row with the name
+    /// `part`. `None` if the edit has none, if the separate row was not loaded, or if it cannot be
+    /// decoded.
+    fn was_of(
+        &self,
+        edit: &str,
+        inline: Option<&String>,
+        part: Option<&str>,
+        texts: &PayloadTexts<'_>,
+    ) -> Result<Option<Json>, Error> {
+        let text = match part {
+            Some(part) => texts.was(self.place_of(edit, Some(part))?, edit),
+            None => inline.cloned(),
+        };
+        Ok(text.and_then(|text| texts.known_was(json(text))))
     }
 }
 

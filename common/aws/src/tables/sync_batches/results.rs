@@ -47,6 +47,9 @@ pub(super) struct StoredResult {
     error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retryable: Option<bool>,
+    /// Digest of the correction that an admin made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    correction: Option<u64>,
 }
 
 impl From<ItemResult> for StoredResult {
@@ -68,6 +71,7 @@ impl From<ItemResult> for StoredResult {
             code,
             error,
             retryable,
+            correction,
             server_payload: _,
         } = result;
         Self {
@@ -86,6 +90,7 @@ impl From<ItemResult> for StoredResult {
             code,
             error,
             retryable,
+            correction,
         }
     }
 }
@@ -108,6 +113,7 @@ impl From<StoredResult> for ItemResult {
             code,
             error,
             retryable,
+            correction,
         } = stored;
         Self {
             index,
@@ -125,6 +131,7 @@ impl From<StoredResult> for ItemResult {
             code,
             error,
             retryable,
+            correction,
             server_payload: None,
         }
     }

@@ -4,9 +4,10 @@ use crate::model::{
     conflict::ConflictOutcome,
     json::Json,
     limits::MEDIA_KEYS_MAX,
-    resolution::Resolution,
     result::{ItemCode, Rejection},
 };
+
+use super::RequestedResolution;
 
 /// The reason why a command is rejected. The text is the description for people.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,19 +40,25 @@ pub enum ResolveRejection {
          manual_merge or accept_server"
     )]
     NoResource,
+    /// An edit of the conflict deletes the resource, so that its fields cannot be picked.
+    #[error(
+        "an edit of the conflict deletes the resource: resolve the conflict with accept_client, \
+         accept_server or manual_merge"
+    )]
+    NotPickable,
     /// The content to be stored breaks a rule of §2.
     #[error("{}", .rejection.error)]
     Content {
         /// The resolution that stores the content.
-        resolution: Resolution,
+        requested: RequestedResolution,
         /// The rule that the content breaks.
         rejection: Rejection,
     },
     /// The content to be stored names media keys that it may not name (§6.3).
-    #[error("{}: {reason}", media_place(*.resolution, .field))]
+    #[error("{}: {reason}", media_place(*.requested, .field))]
     Media {
         /// The resolution that stores the content.
-        resolution: Resolution,
+        requested: RequestedResolution,
         /// The name of the media field.
         field: String,
         /// The reason why its value is rejected.
@@ -86,10 +93,11 @@ impl MediaRejection {
     }
 }
 
-/// Names a media field for people. Only a manual merge has a payload that the name can refer to.
-fn media_place(resolution: Resolution, field: &str) -> String {
-    match resolution {
-        Resolution::ManualMerge => format!("payload.{field}"),
+/// Names a media field for people, by its place in the request if it has one.
+fn media_place(requested: RequestedResolution, field: &str) -> String {
+    match requested {
+        RequestedResolution::ManualMerge => format!("payload.{field}"),
+        RequestedResolution::FieldPick => format!("fields.{field}"),
         _ => format!("{field} of the conflict's edits"),
     }
 }

@@ -43,6 +43,9 @@ pub struct Edit {
     pub client_version: u64,
     /// The `base_version` as sent (§3.3).
     pub base_version: Option<u64>,
+    /// For an update: the values that the fields of the patch had in the device's base, if the
+    /// device sent them (§5.1). They are no part of the edit's identity.
+    pub was: Option<Json>,
     /// The fields of the payload whose text may be a temp id.
     pub references: Vec<Reference>,
     /// The media keys that the payload names.

@@ -4,13 +4,15 @@ use crate::model::{
     conflict::{Conflict, ConflictEdit},
     edit::Action,
     json::{
-        Json, payload_digest,
+        self, Fields, Json, payload_digest,
         tree::{Patch, Tree},
     },
     principal::Author,
-    resolve::{ResolveChoice, ResolveRejection},
+    resolve::{Picks, ResolveChoice, ResolveRejection},
     resource::Resource,
 };
+
+use super::compose;
 
 /// The content of a resource.
 #[derive(Debug, Clone)]
@@ -18,7 +20,7 @@ pub(super) struct ResolvedContent {
     /// The payload; for a deleted resource, the last one.
     pub(super) payload: Json,
     pub(super) deleted: bool,
-    /// Whether an admin provided the payload.
+    /// Whether an admin provided the payload, or the picks of its fields.
     pub(super) is_merged: bool,
 }
 
@@ -44,7 +46,29 @@ impl ResolvedContent {
                 is_merged: true,
             })),
             ResolveChoice::AcceptClient => Self::applied(edits_to_apply(conflict, current), stored),
+            ResolveChoice::FieldPick(picks) => {
+                Self::picked(edits_to_apply(conflict, current), stored, picks).map(Some)
+            }
         }
+    }
+
+    /// Composes the content of the stored one and of the one that the device's edits result in.
+    fn picked<'e>(
+        edits: impl Iterator<Item = &'e ConflictEdit> + Clone,
+        stored: Option<Self>,
+        picks: &Picks,
+    ) -> Result<Self, ResolveRejection> {
+        if edits.clone().any(|edit| edit.action == Action::Delete) {
+            return Err(ResolveRejection::NotPickable);
+        }
+
+        let server = fields_of(stored.as_ref());
+        let client = fields_of(Self::applied(edits, stored)?.as_ref());
+        Ok(Self {
+            payload: compose(&server, &client, picks),
+            deleted: false,
+            is_merged: true,
+        })
     }
 
     /// Applies the device's edits, in order, to the stored content.
@@ -81,12 +105,19 @@ impl ResolvedContent {
     }
 }
 
+/// Returns the fields of a content, or none if there is no content.
+fn fields_of(content: Option<&ResolvedContent>) -> Fields {
+    content
+        .and_then(|content| json::fields(&content.payload))
+        .unwrap_or_default()
+}
+
 /// Returns the edits of the conflict that are not applied yet. An edit that was sent again by
 /// itself may have been applied in the meantime (§3.5).
 pub(super) fn edits_to_apply<'a>(
     conflict: &'a Conflict,
     current: Option<&'a Resource>,
-) -> impl Iterator<Item = &'a ConflictEdit> {
+) -> impl Iterator<Item = &'a ConflictEdit> + Clone {
     let device = Author::device(&conflict.user, &conflict.device_id);
     let made = move |resource: &Resource, edit: &ConflictEdit| {
         let creation = &resource.creation;

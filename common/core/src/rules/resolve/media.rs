@@ -13,8 +13,7 @@ use crate::{
         conflict::Conflict,
         json::{self, Fields, Json, is_same},
         limits::MEDIA_KEYS_MAX,
-        resolution::Resolution,
-        resolve::{MediaRejection, ResolveRejection},
+        resolve::{MediaRejection, RequestedResolution, ResolveRejection},
         resource::Resource,
     },
     rules::{
@@ -28,7 +27,7 @@ use crate::{
 /// uploads.
 #[derive(Debug)]
 pub struct NewMedia {
-    resolution: Resolution,
+    requested: RequestedResolution,
     /// Each new reference with the field that names it.
     references: Vec<(String, MediaReference)>,
 }
@@ -48,10 +47,8 @@ impl NewMedia {
         current: Option<&Resource>,
         rules: Option<&ResourceType>,
     ) -> Result<Self, ResolveRejection> {
-        let resolution = plan.outcome.resolution;
-
         let mut new = Self {
-            resolution,
+            requested: plan.requested,
             references: Vec::new(),
         };
         let Some((written, rules)) = stored_media(plan, rules) else {
@@ -124,8 +121,9 @@ impl NewMedia {
     /// let choice = ResolveChoice::manual_merge(phone::raw(r#"{"photo":"a"}"#));
     /// let command = ResolveCommand { choice, expected_server_version: None, note: None };
     /// let phone = phone::Phone::new();
+    /// let catalog = &phone.catalog;
     /// let resolver =
-    ///     Resolver { tenant: "acme", by: "root", via: Via::Api, catalog: &phone.catalog };
+    ///     Resolver { tenant: "acme", by: "root", via: Via::Api, bulk_id: None, catalog };
     /// let conflict = phone::conflict("{}");
     /// let Ok(ResolveOutcome::Resolve(plan)) =
     ///     decide(&conflict, None, &command, resolver, "1".into(), Default::default())
@@ -149,7 +147,7 @@ impl NewMedia {
 
     fn rejection(&self, field: &str, reason: MediaRejection) -> ResolveRejection {
         ResolveRejection::Media {
-            resolution: self.resolution,
+            requested: self.requested,
             field: field.to_owned(),
             reason,
         }

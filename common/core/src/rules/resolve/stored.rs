@@ -58,7 +58,7 @@ pub(super) fn stored(
         resource.note_fields(policy, current.deleted, changed, &author, 0);
     }
 
-    let resolution = command.choice.resolution();
+    let resolution = command.choice.requested().recorded();
     resource.note_resolution(ConflictResolution {
         id: conflict.id.clone(),
         resolution,

@@ -2,6 +2,7 @@
 
 mod content;
 mod missing;
+mod picked;
 mod recorded;
 mod rejected;
 
@@ -52,6 +53,7 @@ fn edit(number: u64, action: Action, payload: &str) -> ConflictEdit {
         payload: raw(payload),
         client_version: number,
         base_version: None,
+        was: None,
     }
 }
 
@@ -132,6 +134,7 @@ fn try_decide(
         tenant: "acme",
         by: "root",
         via: Via::Api,
+        bulk_id: None,
         catalog: &catalog,
     };
     decide(

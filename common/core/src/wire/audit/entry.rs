@@ -18,6 +18,7 @@ impl From<AuditEntry> for AuditEntryBody {
             user: entry.user,
             device_id: entry.device_id,
             batch_id: entry.batch_id,
+            bulk_id: entry.bulk_id,
             runs_as: entry.runs_as.map(RunsAsBody::from),
             resources: entry.resources.into_iter().map(Into::into).collect(),
             conflict_id: entry.conflict_id,

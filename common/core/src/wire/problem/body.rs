@@ -8,6 +8,35 @@ use crate::model::json::Json;
 
 use super::{Problem, ProblemCode};
 
+/// The reason why a bulk request rejects one of its items: the parts of a problem that differ
+/// between items.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RejectedItem))]
+pub struct RejectedBody {
+    /// The stable error code for programs, as a request for this item alone would get it.
+    pub code: ProblemCode,
+    /// A description of the error and how to correct it, for people.
+    pub detail: String,
+    /// The position of the error in the request, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Further members, such as the server's current version.
+    #[serde(flatten)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub members: BTreeMap<&'static str, Json>,
+}
+
+impl From<Problem> for RejectedBody {
+    fn from(problem: Problem) -> Self {
+        Self {
+            code: problem.code,
+            detail: problem.detail,
+            path: problem.path,
+            members: problem.members.into_iter().collect(),
+        }
+    }
+}
+
 /// An error response, as an RFC 9457 problem document.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Problem))]

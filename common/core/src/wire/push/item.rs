@@ -47,6 +47,12 @@ pub struct PushItem {
     /// The channel of the resource. Default: the default channel of the type.
     #[serde(default)]
     pub channel: Option<String>,
+    /// For an update: the values that the top-level fields of the patch had in the device's base
+    /// (§5.1). It is stored with a conflict. A value that is not an object, or that exceeds the
+    /// bound of 8 KiB, is ignored.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub was: Option<Json>,
 }
 
 /// Parses one item of a batch. An invalid item has the members that could be parsed.
@@ -68,6 +74,7 @@ pub fn read_item(item: &RawValue) -> SentItem {
         client_version,
         base_version,
         channel,
+        was,
     } = item;
     SentItem {
         client_temp_id,
@@ -76,6 +83,7 @@ pub fn read_item(item: &RawValue) -> SentItem {
         is_create: action == Action::Create,
         fields: payload.as_deref().and_then(json::fields),
         payload,
+        was,
         edit: Ok(SentEdit {
             action,
             client_version,
@@ -109,6 +117,7 @@ fn read_invalid(item: &RawValue) -> SentItem {
         channel: text("channel"),
         is_create: text("action").as_deref() == Some(Action::Create.as_str()),
         payload: None,
+        was: None,
         fields: members
             .get("payload")
             .and_then(|payload| json::fields(payload)),

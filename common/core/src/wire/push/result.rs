@@ -78,6 +78,10 @@ pub struct ItemResultBody {
     /// For an error, whether the item may succeed when it is sent again unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retryable: Option<bool>,
+    /// Whether an admin corrected the item (§7): what was applied is not the payload that the device
+    /// sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub corrected: bool,
 }
 
 impl ItemResultBody {
@@ -106,6 +110,7 @@ impl From<ItemResult> for ItemResultBody {
             code,
             error,
             retryable,
+            correction,
         } = result;
         Self {
             index,
@@ -124,6 +129,7 @@ impl From<ItemResult> for ItemResultBody {
             code,
             error,
             retryable,
+            corrected: correction.is_some(),
         }
     }
 }

@@ -2,17 +2,13 @@
 
 use crate::{
     model::{
-        json::{Content, Json, JsonError, fields},
-        limits::NESTING_MAX,
-        resolution::Resolution,
-        resolve::{ResolveChoice, ResolveCommand},
-        result::ItemCode,
+        json::{Fields, Json},
+        resolve::{RequestedResolution, ResolveChoice, ResolveCommand},
     },
-    wire::{
-        problem::{Problem, ProblemCode},
-        resolve::ResolveRequest,
-    },
+    wire::{problem::Problem, resolve::ResolveRequest},
 };
+
+use super::{content::content, picks::read_picks};
 
 impl TryFrom<ResolveRequest> for ResolveCommand {
     type Error = Problem;
@@ -20,60 +16,62 @@ impl TryFrom<ResolveRequest> for ResolveCommand {
     /// Reads the command of a request.
     ///
     /// # Errors
-    /// Returns a [`Problem`] at `payload` if it is missing for a manual merge, present for another
-    /// resolution, not an object, or nested too deeply.
+    /// Returns a [`Problem`] at `payload` or `fields` if the resolution needs it and it is missing
+    /// or invalid, or if the resolution does not use it; and at `expected_server_version` if the
+    /// resolution needs it and it is missing.
     fn try_from(request: ResolveRequest) -> Result<Self, Problem> {
         let ResolveRequest {
             resolution,
             payload,
+            fields,
             expected_server_version,
+            dry_run: _,
             note,
         } = request;
 
-        let choice = match (resolution, payload) {
-            (Resolution::AcceptServer, None) => ResolveChoice::AcceptServer,
-            (Resolution::AcceptClient, None) => ResolveChoice::AcceptClient,
-            (Resolution::ManualMerge, Some(payload)) => {
-                ResolveChoice::manual_merge(content(&payload)?)
-            }
-            (Resolution::ManualMerge, None) => {
-                return Err(Problem::malformed(
-                    "payload",
-                    "missing: a manual_merge stores the payload it comes with",
-                ));
-            }
-            (_, Some(_)) => {
-                let detail = format!(
-                    "{} takes no payload: send it with manual_merge",
-                    resolution.as_str()
-                );
-                return Err(Problem::malformed("payload", detail));
-            }
-        };
+        if resolution == RequestedResolution::FieldPick && expected_server_version.is_none() {
+            let detail = "missing: a field_pick contains the version that its picks refer to";
+            return Err(Problem::malformed("expected_server_version", detail));
+        }
 
         Ok(Self {
-            choice,
+            choice: choice(resolution, payload, fields)?,
             expected_server_version,
             note,
         })
     }
 }
 
-/// Returns the payload without its `id`, which is an address and not content.
-fn content(payload: &Json) -> Result<Json, Problem> {
-    let content = Content::read(payload, fields(payload)).map_err(|error| match error {
-        JsonError::TooDeep => {
-            let detail = format!("payload: nested more than {NESTING_MAX} levels deep");
-            Problem::new(ProblemCode::Unprocessable, detail)
-                .at("payload")
-                .with("reason", &ItemCode::PayloadTooDeep.as_str())
-        }
-        JsonError::Malformed(_) | JsonError::NotAnObject => {
-            Problem::malformed("payload", error.to_string())
-        }
-    })?;
+/// Returns the choice with the `payload` or the `fields` that it uses.
+pub(super) fn choice(
+    resolution: RequestedResolution,
+    payload: Option<Json>,
+    fields: Option<Fields>,
+) -> Result<ResolveChoice, Problem> {
+    if payload.is_some() && resolution != RequestedResolution::ManualMerge {
+        let detail = format!("{resolution} takes no payload: send it with manual_merge");
+        return Err(Problem::malformed("payload", detail));
+    }
+    if fields.is_some() && resolution != RequestedResolution::FieldPick {
+        let detail = format!("{resolution} takes no fields: send them with field_pick");
+        return Err(Problem::malformed("fields", detail));
+    }
 
-    Ok(content.payload)
+    match resolution {
+        RequestedResolution::AcceptServer => Ok(ResolveChoice::AcceptServer),
+        RequestedResolution::AcceptClient => Ok(ResolveChoice::AcceptClient),
+        RequestedResolution::ManualMerge => {
+            let detail = "missing: a manual_merge stores the payload it comes with";
+            let payload = payload.ok_or_else(|| Problem::malformed("payload", detail))?;
+            let content = content(&payload, "payload")?;
+            Ok(ResolveChoice::manual_merge(content.payload))
+        }
+        RequestedResolution::FieldPick => {
+            let detail = "missing: a field_pick contains the picks of its fields";
+            let fields = fields.ok_or_else(|| Problem::malformed("fields", detail))?;
+            read_picks(&fields).map(ResolveChoice::FieldPick)
+        }
+    }
 }
 
 #[cfg(test)]

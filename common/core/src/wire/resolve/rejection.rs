@@ -2,7 +2,8 @@
 
 use crate::{
     model::{
-        conflict::ConflictOutcome, resolution::Resolution, resolve::ResolveRejection,
+        conflict::ConflictOutcome,
+        resolve::{RequestedResolution, ResolveRejection},
         time::timestamp,
     },
     wire::problem::{Problem, ProblemCode},
@@ -34,28 +35,32 @@ impl From<ResolveRejection> for Problem {
                 .with("server_version", &server_version)
                 .with("server_deleted", &server_deleted)
                 .with("server_payload", &server_payload),
-            ResolveRejection::TypeRemoved | ResolveRejection::NoResource => {
-                problem(ProblemCode::Unprocessable)
-            }
+            ResolveRejection::TypeRemoved
+            | ResolveRejection::NoResource
+            | ResolveRejection::NotPickable => problem(ProblemCode::Unprocessable),
             ResolveRejection::Content {
-                resolution,
+                requested,
                 rejection,
             } => {
                 let problem =
                     problem(ProblemCode::Unprocessable).with("reason", &rejection.code.as_str());
-                match (resolution, rejection.error.split_once(':')) {
+                match (requested, rejection.error.split_once(':')) {
                     // Only a manual merge has a payload to which the path can refer.
-                    (Resolution::ManualMerge, Some((path, _))) => problem.at(path),
+                    (RequestedResolution::ManualMerge, Some((path, _))) => problem.at(path),
+                    (RequestedResolution::FieldPick, Some((path, _))) => {
+                        problem.at(path.replacen("payload", "fields", 1))
+                    }
                     _ => problem,
                 }
             }
             ResolveRejection::Media {
-                resolution,
+                requested,
                 field,
                 reason,
             } => {
-                let path = match resolution {
-                    Resolution::ManualMerge => format!("payload.{field}"),
+                let path = match requested {
+                    RequestedResolution::ManualMerge => format!("payload.{field}"),
+                    RequestedResolution::FieldPick => format!("fields.{field}"),
                     _ => "resolution".to_owned(),
                 };
                 problem(ProblemCode::Unprocessable)
@@ -72,6 +77,7 @@ mod tests {
     use super::*;
     use crate::model::{
         limits::SENTENCE_CHARS_MAX,
+        resolution::Resolution,
         resolve::MediaRejection,
         result::{ItemCode, Rejection},
     };
@@ -102,6 +108,7 @@ mod tests {
             note: Some("because".into()),
             server_version: 8,
             merged_digest: None,
+            picked_digest: None,
         };
 
         let expected = (
@@ -160,6 +167,10 @@ mod tests {
                 ResolveRejection::NoResource,
                 "the resource to which the edit applies no longer exists: resolve the conflict with manual_merge or accept_server",
             ),
+            (
+                ResolveRejection::NotPickable,
+                "an edit of the conflict deletes the resource: resolve the conflict with accept_client, accept_server or manual_merge",
+            ),
         ] {
             let expected = (
                 ProblemCode::Unprocessable,
@@ -173,13 +184,20 @@ mod tests {
 
     #[test]
     fn rejected_content_has_path_in_payload() {
-        for (resolution, path) in [
-            (Resolution::ManualMerge, Some("payload.code".to_owned())),
-            (Resolution::AcceptClient, None),
+        for (requested, path) in [
+            (
+                RequestedResolution::ManualMerge,
+                Some("payload.code".to_owned()),
+            ),
+            (
+                RequestedResolution::FieldPick,
+                Some("fields.code".to_owned()),
+            ),
+            (RequestedResolution::AcceptClient, None),
         ] {
             let error = "payload.code: required";
             let rejection = ResolveRejection::Content {
-                resolution,
+                requested,
                 rejection: Rejection::new(ItemCode::RequiredFieldMissing, error),
             };
             let members = r#"reason: "required_field_missing""#;
@@ -213,16 +231,25 @@ mod tests {
                 "invalid_media_key",
             ),
         ] {
-            for (resolution, path, place) in [
-                (Resolution::ManualMerge, "payload.photo", "payload.photo"),
+            for (requested, path, place) in [
                 (
-                    Resolution::AcceptClient,
+                    RequestedResolution::ManualMerge,
+                    "payload.photo",
+                    "payload.photo",
+                ),
+                (
+                    RequestedResolution::FieldPick,
+                    "fields.photo",
+                    "fields.photo",
+                ),
+                (
+                    RequestedResolution::AcceptClient,
                     "resolution",
                     "photo of the conflict's edits",
                 ),
             ] {
                 let rejection = ResolveRejection::Media {
-                    resolution,
+                    requested,
                     field: "photo".into(),
                     reason: reason.clone(),
                 };
@@ -241,7 +268,7 @@ mod tests {
     #[test]
     fn long_media_key_is_truncated_once() {
         let rejection = ResolveRejection::Media {
-            resolution: Resolution::ManualMerge,
+            requested: RequestedResolution::ManualMerge,
             field: "photo".into(),
             reason: MediaRejection::Unverified("k".repeat(1000)),
         };

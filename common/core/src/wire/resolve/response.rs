@@ -19,9 +19,13 @@ use crate::{
 pub struct ResolveResponse {
     /// The id of the conflict.
     pub id: String,
-    /// Always `resolved` in this response.
+    /// `resolved`; `open` after a dry run of a conflict that is not resolved.
     #[serde(with = "text")]
     pub status: ConflictStatus,
+    /// Whether the request was a dry run, which writes nothing. The other fields are those of the
+    /// resolution that the request would make now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// The way in which the conflict was resolved.
     #[serde(with = "text")]
     pub resolution: Resolution,
@@ -67,6 +71,7 @@ impl ResolveResponse {
         Self {
             id: conflict.id,
             status: ConflictStatus::Resolved,
+            dry_run: false,
             resolution: outcome.resolution,
             resolved_by: outcome.resolved_by,
             resolved_at: outcome.resolved_at,
@@ -78,6 +83,19 @@ impl ResolveResponse {
             server_deleted: unchanged.as_ref().is_some_and(|resource| resource.deleted),
             server_payload_omitted: unchanged.is_none() && outcome.server_version > 0,
             server_payload: unchanged.map(|resource| resource.payload),
+        }
+    }
+    /// Returns the response to a dry run that would resolve `conflict` with this `outcome` and
+    /// `resource`.
+    pub fn of_dry_run(
+        conflict: Conflict,
+        outcome: ConflictOutcome,
+        resource: Option<Resource>,
+    ) -> Self {
+        Self {
+            status: ConflictStatus::Open,
+            dry_run: true,
+            ..Self::new(conflict, outcome, resource)
         }
     }
 }

@@ -4,12 +4,38 @@
 use proptest::prelude::*;
 use tidemark_core::model::{
     catalog::Policy,
+    edit::Action,
     result::{ItemResult, Status},
 };
 
 use super::model::{EditModel, ModelConflict, ModelEdit};
 
 impl EditModel {
+    /// Checks that `was` in the items changes neither the ids of the edits nor the decision. Only
+    /// the conflicts contain it.
+    pub(super) fn check_was_changes_nothing(
+        &self,
+        device: usize,
+        batch: &[ModelEdit],
+    ) -> Result<(), TestCaseError> {
+        let expected = self.decide(device, &self.group(device, batch));
+        let described: Vec<ModelEdit> = batch.iter().map(ModelEdit::with_was).collect();
+        let mut decision = self.decide(device, &self.group(device, &described));
+
+        let decided = decision.policy_conflict.as_mut();
+        let decided = decided.map(|policy_conflict| &mut policy_conflict.conflict);
+        for edit in decision
+            .conflicts
+            .iter_mut()
+            .chain(decided)
+            .flat_map(|write| &mut write.edits)
+        {
+            prop_assert_eq!(edit.was.take().is_some(), edit.action == Action::Update);
+        }
+        prop_assert_eq!(format!("{decision:?}"), format!("{expected:?}"));
+        Ok(())
+    }
+
     /// Checks that every edit is applied, is part of the conflict that its result names, or has an
     /// error result.
     pub(super) fn check_nothing_is_lost(

@@ -39,6 +39,19 @@ pub(super) struct ModelEdit {
     pub(super) deletes: bool,
 }
 
+impl ModelEdit {
+    /// Returns the edit with `was` in its item.
+    pub(super) fn with_was(&self) -> Self {
+        let mut item: serde_json::Value = serde_json::from_str(self.item.get()).expect("JSON");
+        let field = format!("value{}", self.field);
+        item["was"] = json!({field: self.number, "other": 1});
+        Self {
+            item: raw(&item),
+            ..self.clone()
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Device {
     /// The last version that the device received.
@@ -249,6 +262,7 @@ impl EditModel {
             .as_ref()
             .is_some_and(|resource| resource.deleted);
 
+        self.check_was_changes_nothing(device, batch)?;
         let mut group = self.group(device, batch);
         let mut results = Vec::new();
         // Items that a decision leaves over are decided against the state that it stored.

@@ -40,6 +40,22 @@ fn with_inbound<T>(headers: &HeaderMap, body: &[u8], read: impl FnOnce(&Inbound<
 }
 
 #[test]
+fn placeholders_match_a_segment_or_the_rest() {
+    let of = |path, given| {
+        let route = Route { path, ..ROUTE };
+        placeholders(&route, given)
+    };
+    let named = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    assert_eq!(of("/things/{id}", "/things/a%20b"), named("id", "a b"));
+    assert_eq!(of("/pages/{rest+}", "/pages/a"), named("rest", "a"));
+    assert_eq!(
+        of("/pages/{rest+}", "/pages/a/b%2Fc"),
+        named("rest", "a/b/c")
+    );
+    assert_eq!(of("/pages", "/pages"), []);
+}
+
+#[test]
 fn rest_event_deserializes_as_rest_request() {
     let event = with_inbound(&headers(), b"{}", |inbound| rest_event(inbound, "local"));
     let request: ApiGatewayProxyRequest = serde_json::from_str(&event.to_string()).unwrap();

@@ -10,7 +10,7 @@ use super::listing;
 #[test]
 fn invalid_arguments_return_exit_code_2() {
     let home = tempfile::tempdir().unwrap();
-    let cases: [&[&str]; 8] = [
+    let cases: [&[&str]; 11] = [
         &["--unknown"],
         &["unknown"],
         &["--port", "99999"],
@@ -18,6 +18,9 @@ fn invalid_arguments_return_exit_code_2() {
         &["--memory", "--data", "data"],
         &["--api", "soap"],
         &["token", "--tenant", "acme"],
+        &["demo", "--tenant", ""],
+        &["demo", "--url", "https://127.0.0.1:9080"],
+        &["demo", "--url", "127.0.0.1:9080"],
         &["--memory", "token", "--tenant", "acme", "--user", "ana"],
     ];
 

@@ -232,18 +232,24 @@ fn reference_cycle_is_broken() {
 }
 
 #[test]
-fn applied_items_are_not_scheduled() {
+fn applied_and_corrected_items_are_not_scheduled() {
     let fixture = Fixture::default();
-    let groups = vec![create(0, "a", "x"), create(1, "b", "y")];
-    let applied = batch::ok(&groups[0]).next().unwrap();
+    let applied = batch::ok(&create(0, "a", "x")).next().unwrap();
+    let corrected = ItemResult {
+        status: Status::Conflict,
+        correction: Some(7),
+        ..applied.clone()
+    };
 
-    let results = BTreeMap::from([(0, applied)]);
-    let earlier = EarlierCreates::default();
-    let mut scheduler = Scheduler::new(groups, earlier, fixture.sender(), &results);
+    for settled in [applied, corrected] {
+        let mut group = create(0, "a", "x");
+        group.items.extend(create(1, "a", "x").items);
+        let results = BTreeMap::from([(0, settled)]);
+        let earlier = EarlierCreates::default();
+        let mut scheduler = Scheduler::new(vec![group], earlier, fixture.sender(), &results);
 
-    let round = scheduler
-        .next_round(&Rows::default(), &mut results.clone())
-        .unwrap();
-    assert_eq!(round.len(), 1);
-    assert_eq!(round[0].key, key("b"));
+        let round = scheduler.next_round(&Rows::default(), &mut results.clone());
+        let indexes: Vec<usize> = round.unwrap().iter().flat_map(Group::indexes).collect();
+        assert_eq!(indexes, [1], "{results:?}");
+    }
 }

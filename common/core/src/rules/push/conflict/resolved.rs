@@ -36,6 +36,7 @@ impl Fold<'_> {
             note: None,
             server_version,
             merged_digest: None,
+            picked_digest: None,
         };
 
         let mut ids = Vec::new();
@@ -97,6 +98,7 @@ impl Fold<'_> {
             note: None,
             server_version,
             merged_digest: None,
+            picked_digest: None,
         });
 
         let id = conflict.id.clone();

@@ -119,5 +119,6 @@ pub(super) fn conflict_edit(edit: &Edit) -> ConflictEdit {
         payload: edit.payload.clone(),
         client_version: edit.client_version,
         base_version: edit.base_version,
+        was: edit.was.clone(),
     }
 }

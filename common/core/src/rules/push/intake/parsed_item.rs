@@ -1,9 +1,12 @@
 //! The resource and the edit of an item, each determined by itself (§3.7).
 
+use serde_json::value::RawValue;
+
 use crate::{
     model::{
         edit::{Action, SentEdit, SentItem},
-        json::{self, Content, Fields, JsonError},
+        json::{self, Content, Fields, Json, JsonError},
+        limits::WAS_BYTES_MAX,
         resource::{EditId, ResourceKey},
         result::{ItemCode, Rejection},
     },
@@ -70,7 +73,7 @@ fn created(item: &SentItem) -> Option<TempId> {
 }
 
 /// Returns the edit and the fields of its payload.
-fn edit(item: SentItem, index: usize, sender: Sender<'_>) -> Result<(Edit, Fields), Rejection> {
+fn edit(mut item: SentItem, index: usize, sender: Sender<'_>) -> Result<(Edit, Fields), Rejection> {
     let SentEdit {
         action,
         client_version,
@@ -81,6 +84,7 @@ fn edit(item: SentItem, index: usize, sender: Sender<'_>) -> Result<(Edit, Field
     }
 
     let client_temp_id = item.client_temp_id.clone();
+    let was = item.was.take().filter(|_| action == Action::Update);
     let Content {
         payload,
         fields,
@@ -99,6 +103,7 @@ fn edit(item: SentItem, index: usize, sender: Sender<'_>) -> Result<(Edit, Field
         client_temp_id,
         action,
         payload,
+        was: was.and_then(|was| was_of(&was, &fields)),
         id: EditId(u64::from_be_bytes(first(&identity))),
         digest: first(&digest),
         client_version,
@@ -129,6 +134,28 @@ fn checked_payload(item: SentItem, action: Action) -> Result<Content, Rejection>
             ItemCode::InvalidPayload
         };
         Rejection::new(code, format!("payload: {error}"))
+    })
+}
+
+/// Returns the values that a device sent as `was`, without repeated fields and without fields that
+/// the patch lacks. `None` if the value exceeds [`WAS_BYTES_MAX`] or is not a valid payload: it
+/// only informs the person who resolves a conflict, so it is never a reason for a rejection.
+fn was_of(was: &RawValue, patch: &Fields) -> Option<Json> {
+    if was.get().len() > WAS_BYTES_MAX {
+        return None;
+    }
+    let Content {
+        payload,
+        mut fields,
+        ..
+    } = Content::read(was, json::fields(was)).ok()?;
+
+    let sent = fields.len();
+    fields.retain(|name, _| patch.contains_key(name));
+    Some(if fields.len() == sent {
+        payload
+    } else {
+        json::object(&fields)
     })
 }
 

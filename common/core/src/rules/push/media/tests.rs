@@ -61,6 +61,7 @@ fn item(action: Action, id: &str, media: &[String]) -> SentItem {
         is_create: action == Action::Create,
         fields: json::fields(&payload),
         payload: Some(payload),
+        was: None,
         edit: Ok(SentEdit {
             action,
             client_version: 1,

@@ -30,7 +30,7 @@ fn resolved_content_is_validated() {
         let edits = vec![edit(1, Action::Update, "{}")];
         let rejection = try_decide(&conflict("meter", edits), Some(&current), &merge(payload))
             .expect_err("a rejection");
-        assert_content(rejection, Resolution::ManualMerge, code, path);
+        assert_content(rejection, RequestedResolution::ManualMerge, code, path);
     }
 
     // The same checks apply to the result of the device's edit.
@@ -43,7 +43,7 @@ fn resolved_content_is_validated() {
     .expect_err("a rejection");
     assert_content(
         rejection,
-        Resolution::AcceptClient,
+        RequestedResolution::AcceptClient,
         ItemCode::RequiredFieldMissing,
         "payload.code",
     );
@@ -51,15 +51,20 @@ fn resolved_content_is_validated() {
 
 /// Asserts that the content to be stored is rejected with this code, and that the text begins with
 /// this path.
-fn assert_content(actual: ResolveRejection, stored_by: Resolution, code: ItemCode, path: &str) {
+fn assert_content(
+    actual: ResolveRejection,
+    stored_by: RequestedResolution,
+    code: ItemCode,
+    path: &str,
+) {
     let ResolveRejection::Content {
-        resolution,
+        requested,
         rejection,
     } = actual
     else {
         panic!("{actual:?}");
     };
-    assert_eq!((resolution, rejection.code), (stored_by, code));
+    assert_eq!((requested, rejection.code), (stored_by, code));
     let (start, _) = rejection.error.split_once(':').expect("a path");
     assert_eq!(start, path);
 }

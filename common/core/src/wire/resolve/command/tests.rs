@@ -1,23 +1,39 @@
 //! The command of a valid request, and requests that contain none.
 
-use super::*;
 use serde_json::value::RawValue;
 
-fn read(resolution: Resolution, payload: Option<&str>) -> Result<ResolveCommand, Problem> {
+use super::*;
+use crate::{model::json::fields, wire::problem::ProblemCode};
+
+fn request(resolution: RequestedResolution, payload: Option<&str>) -> ResolveRequest {
     let payload = payload.map(|text| RawValue::from_string(text.to_owned()).expect("JSON"));
-    let request = ResolveRequest {
+    ResolveRequest {
         resolution,
         payload,
+        fields: None,
         expected_server_version: Some(3),
+        dry_run: None,
         note: Some("because".into()),
-    };
-    request.try_into()
+    }
+}
+
+fn read(resolution: RequestedResolution, payload: Option<&str>) -> Result<ResolveCommand, Problem> {
+    request(resolution, payload).try_into()
+}
+
+/// Returns a request to resolve by field with these picks.
+fn picking(text: &str) -> ResolveRequest {
+    let picks = RawValue::from_string(text.to_owned()).expect("JSON");
+    ResolveRequest {
+        fields: fields(&picks),
+        ..request(RequestedResolution::FieldPick, None)
+    }
 }
 
 #[test]
 fn command_has_every_field_of_request() {
     let payload = r#"{ "id": "m", "b": 1.0, "a": 2 }"#;
-    let command = read(Resolution::ManualMerge, Some(payload)).expect("a command");
+    let command = read(RequestedResolution::ManualMerge, Some(payload)).expect("a command");
 
     assert_eq!(command.expected_server_version, Some(3));
     assert_eq!(command.note.as_deref(), Some("because"));
@@ -26,10 +42,19 @@ fn command_has_every_field_of_request() {
     };
     assert_eq!(payload.get(), r#"{"b":1.0,"a":2}"#);
 
-    for resolution in [Resolution::AcceptServer, Resolution::AcceptClient] {
+    for resolution in [
+        RequestedResolution::AcceptServer,
+        RequestedResolution::AcceptClient,
+    ] {
         let command = read(resolution, None).expect("a command");
-        assert_eq!(command.choice.resolution(), resolution);
+        assert_eq!(command.choice.requested(), resolution);
     }
+
+    let command = ResolveCommand::try_from(picking(r#"{"a":"client"}"#)).expect("a command");
+    let ResolveChoice::FieldPick(picks) = &command.choice else {
+        panic!("{command:?}");
+    };
+    assert_eq!(command.picked_digest(), Some(picks.digest(3)));
 }
 
 #[test]
@@ -37,29 +62,38 @@ fn malformed_requests_are_rejected_at_payload() {
     let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(64), "]".repeat(64));
 
     for (resolution, payload, code) in [
-        (Resolution::ManualMerge, None, ProblemCode::InvalidRequest),
         (
-            Resolution::ManualMerge,
+            RequestedResolution::ManualMerge,
+            None,
+            ProblemCode::InvalidRequest,
+        ),
+        (
+            RequestedResolution::ManualMerge,
             Some("[1]"),
             ProblemCode::InvalidRequest,
         ),
         (
-            Resolution::ManualMerge,
+            RequestedResolution::ManualMerge,
             Some(r#"{"a":"\ud800"}"#),
             ProblemCode::InvalidRequest,
         ),
         (
-            Resolution::ManualMerge,
+            RequestedResolution::ManualMerge,
             Some(deep.as_str()),
             ProblemCode::Unprocessable,
         ),
         (
-            Resolution::AcceptClient,
+            RequestedResolution::AcceptClient,
             Some("{}"),
             ProblemCode::InvalidRequest,
         ),
         (
-            Resolution::AcceptServer,
+            RequestedResolution::AcceptServer,
+            Some("{}"),
+            ProblemCode::InvalidRequest,
+        ),
+        (
+            RequestedResolution::FieldPick,
             Some("{}"),
             ProblemCode::InvalidRequest,
         ),
@@ -69,6 +103,36 @@ fn malformed_requests_are_rejected_at_payload() {
             (problem.code, problem.path.as_deref()),
             (code, Some("payload")),
             "{resolution:?} {payload:?}"
+        );
+    }
+}
+
+#[test]
+fn fields_belong_to_field_pick_only() {
+    let mut requests = vec![(request(RequestedResolution::FieldPick, None), "fields")];
+    for resolution in [
+        RequestedResolution::AcceptServer,
+        RequestedResolution::AcceptClient,
+    ] {
+        let request = ResolveRequest {
+            resolution,
+            ..picking("{}")
+        };
+        requests.push((request, "fields"));
+    }
+    let unreviewed = ResolveRequest {
+        expected_server_version: None,
+        ..picking("{}")
+    };
+    requests.push((unreviewed, "expected_server_version"));
+
+    for (request, path) in requests {
+        let resolution = request.resolution;
+        let problem = ResolveCommand::try_from(request).expect_err("a problem");
+        assert_eq!(
+            (problem.code, problem.path.as_deref()),
+            (ProblemCode::InvalidRequest, Some(path)),
+            "{resolution}"
         );
     }
 }

@@ -102,6 +102,7 @@ pub(super) fn create(index: usize, id: &str, code: &str) -> Group {
         digest: [0; 16],
         client_version: 0,
         base_version: None,
+        was: None,
         references: Vec::new(),
         media: Vec::new(),
         is_rewritten: false,
