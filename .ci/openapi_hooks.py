@@ -56,7 +56,9 @@ def before_call(ctx, case, kwargs):
     kind = chance.randrange(3)
     if kind == 0:
         return
-    if case.path_parameters and "id" in case.path_parameters:
+    if case.path_parameters and "index" in case.path_parameters and SEEN["rejected item"]:
+        case.path_parameters["id"], case.path_parameters["index"] = chance.choice(SEEN["rejected item"])
+    elif case.path_parameters and "id" in case.path_parameters:
         existing = SEEN["batch" if "/batches/" in case.path else "conflict"]
         if existing:
             case.path_parameters["id"] = chance.choice(existing)
@@ -77,7 +79,7 @@ def valid_body(name, body, chance, whole):
     If `whole`, the body also follows the rules that the schema cannot express.
     """
     token = chance.choice(SEEN["token"]) if SEEN["token"] else None
-    if whole and name != "replay":
+    if whole and name not in ("replay", "correct"):
         body["device_id"] = chance.choice(["phone", "tablet"])
     if name == "pull":
         body["since_token"] = token
@@ -101,6 +103,9 @@ def valid_body(name, body, chance, whole):
     elif name == "correct" and whole:
         body["payload"] = {"id": chance.choice(["m-1", "m-2"]), "reading": chance.randrange(100)}
         body |= {"base_version": chance.choice([None, 0, 1]), "note": None, "dry_run": None}
+    elif name == "correct" and whole:
+        # A correction that is applied cannot be repeated with another payload.
+        body = {"payload": {"id": "corrected", "form_id": "f", "data": {}}, "dry_run": True}
     elif name == "replay" and whole:
         body = {"dry_run": chance.choice([True, False])}
     elif name == "push" and isinstance(body.get("items"), list):
@@ -144,6 +149,8 @@ def remember(content):
     for result in content.get("results") or []:
         if isinstance(result, dict) and "status" in result:
             TALLY[f"item {result['status']}"] += 1
+            if result["status"] == "error" and isinstance(content.get("batch_id"), str):
+                SEEN["rejected item"].append((content["batch_id"], result["index"]))
             remember({"conflict_id": result.get("conflict_id")})
     for conflict in content.get("conflicts") or []:
         if isinstance(conflict, dict) and isinstance(conflict.get("id"), str):

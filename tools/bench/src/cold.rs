@@ -59,7 +59,7 @@ pub fn held_sizes(binaries: &BTreeMap<String, PathBuf>) -> Table {
         let bytes = std::fs::metadata(path).unwrap().len();
         table.rows.push(
             Row::new(format!("{name}: binary"), "MB", bytes as f64 / 1e6)
-                .budget(budgets::BINARY_MB),
+                .budget(budgets::binary_mb(name)),
         );
     }
     table

@@ -32,7 +32,7 @@ pub(super) fn sizes(binaries: &BTreeMap<String, PathBuf>) -> Table {
         table.rows.push(
             Row::new(format!("{name}: binary"), "MB", binary)
                 .baseline(baseline)
-                .budget(budgets::BINARY_MB),
+                .budget(budgets::binary_mb(name)),
         );
         table
             .rows
