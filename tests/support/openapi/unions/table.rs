@@ -113,7 +113,8 @@ pub(super) const UNIONS: &[Union] = &[
         by: "resolution",
         variants: &[
             Variant {
-                instead: &[("payload", no_payload), ("fields", no_fields)],
+                without: &["fields"],
+                instead: &[("payload", no_payload)],
                 ..variant(
                     "accept_server",
                     "AcceptServerRequest",
@@ -121,7 +122,8 @@ pub(super) const UNIONS: &[Union] = &[
                 )
             },
             Variant {
-                instead: &[("payload", no_payload), ("fields", no_fields)],
+                without: &["fields"],
+                instead: &[("payload", no_payload)],
                 ..variant(
                     "accept_client",
                     "AcceptClientRequest",
@@ -130,7 +132,7 @@ pub(super) const UNIONS: &[Union] = &[
             },
             Variant {
                 required: &["payload"],
-                instead: &[("fields", no_fields)],
+                without: &["fields"],
                 ..variant(
                     "manual_merge",
                     "ManualMergeRequest",
@@ -139,7 +141,7 @@ pub(super) const UNIONS: &[Union] = &[
             },
             Variant {
                 required: &["fields", "expected_server_version"],
-                instead: &[("payload", no_payload)],
+                without: &["payload"],
                 ..variant(
                     "field_pick",
                     "FieldPickRequest",
@@ -335,10 +337,6 @@ const NOT_OF_A_REPLAY: &[&str] = &[
 
 fn no_payload() -> Value {
     json!({"type": "null", "description": "Only a `manual_merge` takes a payload."})
-}
-
-fn no_fields() -> Value {
-    json!({"type": "null", "description": "Only a `field_pick` takes fields."})
 }
 
 fn resource_before() -> Value {
