@@ -16,6 +16,7 @@ pub mod origins;
 pub mod problem;
 pub mod pull;
 pub mod push;
+pub mod query;
 pub mod repair;
 pub mod resolve;
 pub mod routes;

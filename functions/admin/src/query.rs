@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use lambda_http::Request;
 use tidemark_aws::http;
 use tidemark_core::{
-    model::{limits::is_name, time},
-    wire::problem::Problem,
+    model::time,
+    wire::{problem::Problem, query},
 };
 
 /// Returns a query parameter that is a name: text of at most 256 bytes.
@@ -15,13 +15,7 @@ use tidemark_core::{
 /// # Errors
 /// Returns a 400 problem if the text is longer.
 pub(crate) fn name<'a>(request: &'a Request, parameter: &str) -> Result<Option<&'a str>, Problem> {
-    match http::query_parameter(request, parameter) {
-        Some(text) if !is_name(text) => Err(Problem::malformed(
-            parameter,
-            "must not be longer than 256 bytes",
-        )),
-        text => Ok(text),
-    }
+    query::name(parameter, http::query_parameter(request, parameter))
 }
 
 /// Returns a query parameter that has one of the texts of a keyword.
@@ -32,10 +26,7 @@ pub(crate) fn keyword<T: FromStr<Err: Display>>(
     request: &Request,
     parameter: &str,
 ) -> Result<Option<T>, Problem> {
-    http::query_parameter(request, parameter)
-        .map(str::parse)
-        .transpose()
-        .map_err(|error: T::Err| Problem::malformed(parameter, error.to_string()))
+    query::keyword(parameter, http::query_parameter(request, parameter))
 }
 
 /// Returns a query parameter that is a time.
@@ -57,9 +48,6 @@ pub(crate) fn parsed<T>(
     parse: impl FnOnce(&str) -> Option<T>,
     detail: &str,
 ) -> Result<Option<T>, Problem> {
-    let Some(text) = http::query_parameter(request, parameter) else {
-        return Ok(None);
-    };
-    let value = parse(text).ok_or_else(|| Problem::malformed(parameter, detail))?;
-    Ok(Some(value))
+    let text = http::query_parameter(request, parameter);
+    query::parsed(parameter, text, parse, detail)
 }

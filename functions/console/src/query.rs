@@ -4,11 +4,8 @@ use std::{fmt::Display, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use tidemark_core::{
-    model::{
-        limits::{LIST_DEFAULT, is_name},
-        time,
-    },
-    wire::problem::Problem,
+    model::{limits::LIST_DEFAULT, time},
+    wire::{problem::Problem, query},
 };
 
 use crate::page::Visit;
@@ -34,13 +31,8 @@ impl Visit<'_> {
     /// # Errors
     /// Returns a 400 problem if the text is longer.
     pub(crate) fn name_of(&self, parameter: &str) -> Result<Option<String>, Problem> {
-        match self.query(parameter) {
-            Some(text) if !is_name(text) => {
-                let detail = "must not be longer than 256 bytes";
-                Err(Problem::malformed(parameter, detail))
-            }
-            text => Ok(text.map(ToOwned::to_owned)),
-        }
+        let name = query::name(parameter, self.query(parameter))?;
+        Ok(name.map(ToOwned::to_owned))
     }
 
     /// Returns a parameter that has one of the texts of a keyword.
@@ -51,10 +43,7 @@ impl Visit<'_> {
         &self,
         parameter: &str,
     ) -> Result<Option<T>, Problem> {
-        self.query(parameter)
-            .map(str::parse)
-            .transpose()
-            .map_err(|error: T::Err| Problem::malformed(parameter, error.to_string()))
+        query::keyword(parameter, self.query(parameter))
     }
 
     /// Returns a parameter that is a time, as browsers send it, in UTC: without a time zone.
@@ -62,17 +51,13 @@ impl Visit<'_> {
     /// # Errors
     /// Returns a 400 problem for any other text, and for a year that is not from 1 to 9999.
     pub(crate) fn time_of(&self, parameter: &str) -> Result<Option<DateTime<Utc>>, Problem> {
-        let Some(text) = self.query(parameter) else {
-            return Ok(None);
-        };
         let detail = "must be a time such as 2026-01-31T09:12";
-        let time = parse_time(text).ok_or_else(|| Problem::malformed(parameter, detail))?;
-        Ok(Some(time))
+        query::parsed(parameter, self.query(parameter), parse_time, detail)
     }
 }
 
 /// Parses a time with or without seconds and a time zone.
-fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let completed = ["", "Z", ":00Z"].map(|end| format!("{text}{end}"));
     completed.iter().find_map(|text| time::parse(text))
 }

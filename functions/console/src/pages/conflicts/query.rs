@@ -3,7 +3,9 @@
 use std::{borrow::Cow, fmt::Display, str::FromStr};
 
 use chrono::{DateTime, Utc};
-use tidemark_core::model::{channel::Channel, conflict::ConflictFilter, limits::is_name, time};
+use tidemark_core::model::{channel::Channel, conflict::ConflictFilter, limits::is_name};
+
+use crate::query::parse_time;
 
 /// The names of the parameters, which are those of the API.
 const NAMES: [&str; 10] = [
@@ -92,7 +94,7 @@ impl ListQuery {
 
     /// Returns a time as the field of a form shows it, or an empty text.
     pub(super) fn time(&self, name: &str) -> String {
-        let at = read_time(self.get(name));
+        let at = parse_time(self.get(name));
         at.map_or_else(String::new, |at| at.format("%Y-%m-%dT%H:%M").to_string())
     }
 
@@ -162,17 +164,10 @@ impl Reader<'_> {
     fn time(&mut self, name: &'static str) -> Option<DateTime<Utc>> {
         self.parsed(
             name,
-            read_time,
+            parse_time,
             "must be a time such as 2026-01-31T09:12, in UTC",
         )
     }
-}
-
-/// Reads a time with a time zone, or one in UTC as browsers send it.
-fn read_time(text: &str) -> Option<DateTime<Utc>> {
-    time::parse(text)
-        .or_else(|| time::parse(&format!("{text}Z")))
-        .or_else(|| time::parse(&format!("{text}:00Z")))
 }
 
 #[cfg(test)]
@@ -180,6 +175,7 @@ mod tests {
     use tidemark_core::model::{
         conflict::{ListOrder, ListedStatus},
         result::ItemCode,
+        time,
     };
 
     use super::*;
